@@ -1,1 +1,61 @@
-export {};
+// The package's public names, a group per folder.
+
+// bytes
+export * from "./bytes/checksum.ts";
+export * from "./bytes/compare.ts";
+export * from "./bytes/hash.ts";
+export * from "./bytes/hex.ts";
+export * from "./bytes/json.ts";
+export * from "./bytes/reader.ts";
+export * from "./bytes/ready.ts";
+export * from "./bytes/writer.ts";
+// chunk
+export * from "./chunk/bundle.ts";
+export * from "./chunk/fastcdc.ts";
+export * from "./chunk/geometry.ts";
+export * from "./chunk/tensor-key.ts";
+// codec
+export { type CodedChunk, MAX_STEPS, type Step } from "./codec/chain.ts";
+export type { Codec, CodecContext, CodecKind, DecodeContext, EncodeContext } from "./codec/codec.ts";
+export {
+  type CodecPolicy,
+  decodeChunk,
+  encodeChunk,
+  type PolicyStep,
+  parsePolicy,
+  policyToJson,
+} from "./codec/policy.ts";
+export { codecOf, codecOfCode, codecs } from "./codec/registry.ts";
+// errors
+export * from "./errors/errors.ts";
+// frame
+export {
+  type DecodeFrameOptions,
+  decodeFrame,
+  encodeFrame,
+  type FrameInput,
+  frameOf,
+  verifyFrame,
+} from "./frame/frame.ts";
+export {
+  FRAME_FIXED_BYTES,
+  type FrameHeader,
+  MAX_CHUNK_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_HEADER_BYTES,
+  readFrameHeader,
+} from "./frame/header.ts";
+// preset
+export * from "./preset/builtin.ts";
+export * from "./preset/preset.ts";
+// quantize
+export type { QuantizationError } from "./quantize/error-statistics.ts";
+export type * from "./quantize/quantizer.ts";
+export * from "./quantize/registry.ts";
+// tensor
+export * from "./tensor/dtype.ts";
+export * from "./tensor/float.ts";
+export * from "./tensor/packed.ts";
+export * from "./tensor/shape.ts";
+export * from "./tensor/slice.ts";
+export * from "./tensor/typed-array.ts";

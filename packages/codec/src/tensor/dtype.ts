@@ -60,7 +60,13 @@ function float(
   return { name, code, bits, kind: "float", safetensors, exponentBits, mantissaBits };
 }
 
-function integer(name: DTypeName, code: number, bits: number, kind: "int" | "uint", safetensors?: string): DType {
+function integer(
+  name: DTypeName,
+  code: number,
+  bits: number,
+  kind: "int" | "uint",
+  safetensors?: string,
+): DType {
   return { name, code, bits, kind, safetensors };
 }
 
@@ -88,8 +94,24 @@ const all: readonly DType[] = [
   float("bfloat16", 21, "BF16", 8, 7),
   float("float32", 22, "F32", 8, 23),
   float("float64", 23, "F64", 11, 52),
-  { name: "complex64", code: 24, bits: 64, kind: "complex", safetensors: "C64", exponentBits: 8, mantissaBits: 23 },
-  { name: "complex128", code: 25, bits: 128, kind: "complex", safetensors: undefined, exponentBits: 11, mantissaBits: 52 },
+  {
+    name: "complex64",
+    code: 24,
+    bits: 64,
+    kind: "complex",
+    safetensors: "C64",
+    exponentBits: 8,
+    mantissaBits: 23,
+  },
+  {
+    name: "complex128",
+    code: 25,
+    bits: 128,
+    kind: "complex",
+    safetensors: undefined,
+    exponentBits: 11,
+    mantissaBits: 52,
+  },
 ];
 
 const byName = new Map<string, DType>(all.map((dtype) => [dtype.name, dtype]));
@@ -110,7 +132,10 @@ export function findDType(name: string): DType | undefined {
 export function dtypeOf(name: string, field = "dtype"): DType {
   const found = findDType(name);
   if (found === undefined) {
-    throw new UsageError(field, `unknown dtype ${JSON.stringify(name)}; known: ${[...byName.keys()].join(", ")}`);
+    throw new UsageError(
+      field,
+      `unknown dtype ${JSON.stringify(name)}; known: ${[...byName.keys()].join(", ")}`,
+    );
   }
   return found;
 }

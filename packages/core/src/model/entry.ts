@@ -5,13 +5,12 @@
  * Ids of chunks, tensors, packs, datasets and files are given out in rising order and never used again.
  * Runs are flat lists of pairs: `[first, count, first, count, ...]`.
  */
+import type { Json, JsonObject, QuantizationError } from "@tensorcask/codec";
 
 /** Pairs of first id and count: `[first, count, first, count, ...]`. */
 export type Runs = readonly number[];
 
-/** A JSON value as users hand it in for metadata. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-export type JsonObject = { readonly [key: string]: Json };
+export type { Json, JsonObject };
 
 /** Where an array's bytes lie: in whole chunks of its own, or in a slot of a bundle. */
 export type Place =
@@ -25,15 +24,6 @@ export interface ArrayFacts {
   readonly dtype: number;
   readonly shape: readonly number[];
   readonly place: Place;
-}
-
-/** How far a quantized tensor lies from its source. */
-export interface QuantizationError {
-  readonly maxAbsolute: number;
-  readonly rmse: number;
-  /** Signal to noise in dB; null when there is no noise or no signal. */
-  readonly snrDb: number | null;
-  readonly cosine: number | null;
 }
 
 /** How a tensor was quantized; recorded with the tensor, never taken from the current preset. */
@@ -108,6 +98,8 @@ export type Op =
       readonly chunks: Runs;
       /** Set on frames that a long import commits ahead of its last entry: gc spares them for 24 hours. */
       readonly staged?: boolean;
+      /** Only in snapshots: when staged frames were committed. */
+      readonly timeMs?: number;
     }
   | { readonly op: "staged.drop"; readonly firsts: readonly number[] }
   | { readonly op: "chunks.drop"; readonly chunks: Runs }
@@ -130,8 +122,9 @@ export type Op =
       readonly dataset: number;
       readonly version: number;
       readonly note?: string;
-      /** Only in snapshots: when it was made. */
+      /** Only in snapshots: when it was made, and by which entry. */
       readonly timeMs?: number;
+      readonly sequence?: number;
     }
   | { readonly op: "tag.set"; readonly dataset: number; readonly tag: string; readonly version: number }
   | { readonly op: "tag.drop"; readonly dataset: number; readonly tag: string }
@@ -157,6 +150,9 @@ export type Op =
   | { readonly op: "preset.drop"; readonly name: string }
   /** Next free ids; only in snapshots (otherwise they follow from what was added). */
   | { readonly op: "counters"; readonly next: Counters };
+
+/** The operation that places frames. */
+export type FramesOp = Extract<Op, { op: "frames" }>;
 
 /** Next free id of each kind. All start at 1. */
 export interface Counters {

@@ -3,7 +3,8 @@
  */
 import type { SliceSpec, TensorData } from "@tensorcask/codec";
 import type { FileSystem } from "../files/file-system.ts";
-import type { Json, JsonObject, QuantizationFacts } from "../model/entry.ts";
+import type { Where, WhereOperators } from "../catalog/catalog.ts";
+import type { JsonObject, QuantizationFacts } from "../model/entry.ts";
 
 /** What long calls report: `done` of `total` (bytes unless said otherwise) in a named phase. */
 export interface Progress {
@@ -76,23 +77,6 @@ export interface ReadOptions {
   readonly as?: "float32" | "float16";
 }
 
-/** `where` on metadata: a value (equality), or operators, per dotted path; all must hold. */
-export interface Where {
-  readonly [path: string]: Json | WhereOperators;
-}
-
-export interface WhereOperators {
-  readonly eq?: Json;
-  readonly ne?: Json;
-  readonly gt?: number | string;
-  readonly gte?: number | string;
-  readonly lt?: number | string;
-  readonly lte?: number | string;
-  readonly in?: readonly Json[];
-  readonly exists?: boolean;
-  readonly contains?: Json;
-}
-
 export interface RecordFilter {
   readonly where?: Where;
   readonly dtype?: string;
@@ -162,7 +146,7 @@ export interface ImportResult {
   readonly storedBytes: number;
   /** What this import added to the store's packs. */
   readonly newBytes: number;
-  /** originalBytes / newBytes-independent storedBytes; null when nothing is stored. */
+  /** originalBytes / storedBytes; null when nothing is stored. */
   readonly ratio: number | null;
   readonly seconds: number;
   /** Tensors that were in the store already, as a whole. */
@@ -171,6 +155,8 @@ export interface ImportResult {
   readonly bytesShared: number;
   /** Chunks that were in the store already, beside those of shared tensors. */
   readonly chunksShared: number;
+  /** Bytes that quantizing took away, before any coding: what of the ratio is loss. */
+  readonly lossyBytesSaved: number;
   /** Tensors that were quantized, and those that a quantizer refused, with the reason. */
   readonly quantized: number;
   readonly notes: readonly { readonly tensor: string; readonly note: string }[];
@@ -318,6 +304,12 @@ export interface PruneResult {
   readonly datasets: readonly { readonly name: string; readonly kept: readonly number[]; readonly expired: readonly number[] }[];
 }
 
+export interface RebuildResult {
+  readonly entries: number;
+  readonly chunks: number;
+  readonly seconds: number;
+}
+
 export interface RecompressResult {
   readonly dataset: string;
   readonly preset: string;
@@ -337,4 +329,4 @@ export interface SwitchPresetResult {
   readonly tensorsKept: number;
 }
 
-export type { SliceSpec, TensorData };
+export type { SliceSpec, TensorData, Where, WhereOperators };

@@ -1,0 +1,182 @@
+/**
+ * `import`: files and directories into a dataset, or every subfolder into a dataset of its own.
+ */
+import { readdir, stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import type { ImportResult, Store } from "@tensorcask/core";
+import { importLine, importReport, importTotal, importTotalLine, printable } from "@tensorcask/stats";
+import type { Command } from "commander";
+import { addExamples, type Define } from "../command.ts";
+import type { CommandContext } from "../context.ts";
+import { CommandUsageError, exitStatus, failureJson, failureOf, isCancellation } from "../failure.ts";
+
+interface ImportCommandOptions {
+  readonly dataset?: string;
+  readonly preset?: string;
+  readonly each?: boolean;
+  readonly opaque?: boolean;
+}
+
+/** A folder that becomes a dataset. */
+interface Folder {
+  readonly path: string;
+  readonly dataset: string;
+}
+
+export const define: Define = (command, open) => {
+  command
+    .description(
+      "Imports files, sharded models (their index file) and whole directories. What the store has already is not stored again.\n" +
+        "An import lands as a whole or not at all; one that was interrupted resumes when it is run again.",
+    )
+    .argument("<path...>", "files or directories")
+    .option("--dataset <name>", "the dataset, `name` or `namespace/name`; created when it is not there")
+    .option("--preset <name>", "preset of a new dataset; for one that exists, of this import only")
+    .option(
+      "--each",
+      "make one dataset of each subfolder, named after it (within the namespace --dataset, if given)",
+    )
+    .option(
+      "--opaque",
+      "keep files that are not valid in their format as plain bytes instead of refusing them",
+    )
+    .action(async (paths: string[], options: ImportCommandOptions, self: Command) => {
+      await (options.each ? importEach(paths, options, open(self)) : importOne(paths, options, open(self)));
+    });
+  addExamples(command, [
+    ["tensorcask import model.safetensors --dataset llm", "one file"],
+    ["tensorcask import model/ --dataset acme/llm", "a folder, with its relative paths"],
+    ["tensorcask import a.safetensors b.json --dataset llm --preset fast", "several files, with a preset"],
+    ["tensorcask import models/ --each", "models/base -> base, models/tuned -> tuned"],
+  ]);
+};
+
+function importInto(
+  store: Store,
+  context: CommandContext,
+  paths: string[],
+  dataset: string,
+  { preset, opaque }: ImportCommandOptions,
+): Promise<ImportResult> {
+  return context.longCall((call) =>
+    store.importFile(paths, {
+      ...call,
+      dataset,
+      ...(preset === undefined ? {} : { preset }),
+      ...(opaque === undefined ? {} : { opaque }),
+    }),
+  );
+}
+
+async function importOne(
+  paths: string[],
+  options: ImportCommandOptions,
+  context: CommandContext,
+): Promise<void> {
+  const { dataset } = options;
+  if (dataset === undefined) {
+    throw new CommandUsageError(
+      "dataset",
+      "into which dataset? give --dataset NAME (or --each for one per subfolder)",
+    );
+  }
+  await requirePaths(paths);
+  await context.withStore("create", async (store) => {
+    const result = await importInto(store, context, paths, dataset, options);
+    await context.print(result, () => importReport(result));
+  });
+}
+
+/** Refuses paths that are not there before a store is created for them. */
+async function requirePaths(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    if ((await stat(path).catch(() => undefined)) === undefined) {
+      const { NotFoundError } = await import("@tensorcask/codec");
+      throw new NotFoundError("file or directory", path);
+    }
+  }
+}
+
+/** The subfolders of the given directories, each with the dataset it becomes, and what lies beside them. */
+async function subfolders(
+  paths: readonly string[],
+  namespace: string | undefined,
+): Promise<{ readonly folders: readonly Folder[]; readonly others: readonly string[] }> {
+  const folders: Folder[] = [];
+  const others: string[] = [];
+  for (const path of paths) {
+    const entries = await readdir(path, { withFileTypes: true });
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const entry of entries) {
+      const full = join(path, entry.name);
+      // Hidden folders (.git, .cache) are not models.
+      if (!entry.name.startsWith(".") && (await stat(full)).isDirectory()) {
+        folders.push({
+          path: full,
+          dataset: namespace === undefined ? entry.name : `${namespace}/${entry.name}`,
+        });
+      } else {
+        others.push(full);
+      }
+    }
+  }
+  const names = new Map<string, string>();
+  for (const { path, dataset } of folders) {
+    const other = names.get(dataset);
+    if (other !== undefined) {
+      throw new CommandUsageError("path", `${other} and ${path} would both become the dataset ${dataset}`);
+    }
+    names.set(dataset, path);
+  }
+  if (folders.length === 0) {
+    throw new CommandUsageError(
+      "path",
+      `no subfolders in ${paths.map((path) => basename(resolve(path))).join(", ")}; leave --each out to import it whole`,
+    );
+  }
+  return { folders, others };
+}
+
+/** Imports folder after folder. One that fails does not stop the others; the command fails at the end. */
+async function importEach(
+  paths: string[],
+  options: ImportCommandOptions,
+  context: CommandContext,
+): Promise<void> {
+  await requirePaths(paths);
+  const { folders, others } = await subfolders(paths, options.dataset);
+  await context.withStore("create", async (store) => {
+    const startedMs = performance.now();
+    const imports: ImportResult[] = [];
+    const failed: { readonly path: string; readonly dataset: string; readonly error: unknown }[] = [];
+    for (const { path, dataset } of folders) {
+      context.signal.throwIfAborted();
+      try {
+        const result = await importInto(store, context, [path], dataset, options);
+        imports.push(result);
+        if (!context.json) {
+          await context.printLines([importLine(result)]);
+        }
+      } catch (error) {
+        if (isCancellation(error)) {
+          throw error;
+        }
+        const failure = failureOf(error);
+        failed.push({ path, dataset, ...(failureJson(failure) as { readonly error: unknown }) });
+        context.setStatus(failure.status);
+        if (!context.json) {
+          await context.host.stderr.write(`error: ${printable(dataset)}: ${failure.message}\n`);
+        }
+      }
+    }
+    if (failed.length > 0) {
+      context.setStatus(exitStatus.failed);
+    }
+    const total = importTotal(imports, (performance.now() - startedMs) / 1000);
+    await context.print({ imports, failed, notImported: others, total }, () => [
+      ...others.map((path) => `not imported, since it is not a subfolder: ${printable(path)}`),
+      importTotalLine(total),
+      ...(failed.length > 0 ? [`${failed.length} of ${folders.length} folders failed`] : []),
+    ]);
+  });
+}

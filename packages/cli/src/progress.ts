@@ -1,0 +1,93 @@
+/**
+ * Progress bars of long commands: on standard error, on a terminal only, and only once something has taken a moment.
+ */
+import type { Progress } from "@tensorcask/core";
+import { formatBytes, formatSeconds, printable } from "@tensorcask/stats";
+import type { Sink } from "./host.ts";
+
+/** A command that is done sooner shows no bar: one that flashes by is noise. */
+const APPEARS_AFTER_MS = 250;
+const BAR_CELLS = 24;
+/** Longest name of what is being worked on, in characters, so that the line fits most terminals. */
+const ITEM_CHARACTERS = 32;
+
+export interface ProgressDisplay {
+  readonly report: (progress: Progress) => void;
+  /** Takes the bar off the screen. */
+  stop(): void;
+}
+
+/** What a bar's line shows. */
+export interface ProgressLine extends Progress {
+  readonly elapsedSeconds: number;
+}
+
+function shortened(item: string): string {
+  const text = printable(item);
+  return text.length > ITEM_CHARACTERS ? `...${text.slice(3 - ITEM_CHARACTERS)}` : text;
+}
+
+/** The line of a bar: phase, bar, share, bytes, speed, time left, item. Pure. */
+export function progressLine(line: ProgressLine): string {
+  const share = line.total > 0 ? Math.min(1, line.done / line.total) : 0;
+  const filled = Math.round(share * BAR_CELLS);
+  const speed = line.elapsedSeconds > 0 ? line.done / line.elapsedSeconds : 0;
+  const left = speed > 0 && line.total > line.done ? (line.total - line.done) / speed : undefined;
+  return [
+    line.phase.padEnd(10),
+    `[${"=".repeat(filled)}${" ".repeat(BAR_CELLS - filled)}]`,
+    `${Math.floor(share * 100)} %`.padStart(5),
+    `${formatBytes(line.done)} of ${formatBytes(line.total)}`,
+    ...(speed > 0 ? [`${formatBytes(speed)}/s`] : []),
+    ...(left === undefined ? [] : [`${formatSeconds(Math.ceil(left))} left`]),
+    ...(line.item === undefined ? [] : [shortened(line.item)]),
+  ].join("  ");
+}
+
+/** Starts a display; undefined where there is none to be (`wanted` false, or no terminal). */
+export async function startProgress(sink: Sink, wanted: boolean): Promise<ProgressDisplay | undefined> {
+  if (!wanted || !sink.isTerminal || sink.stream === undefined) {
+    return undefined;
+  }
+  const { SingleBar } = (await import("cli-progress")).default;
+  const bar = new SingleBar({
+    stream: sink.stream,
+    format: (_options, _state, payload) => progressLine(payload.line),
+    fps: 10,
+    clearOnComplete: true,
+    // Ctrl-C is the host's: the bar must not end the process by itself.
+    gracefulExit: false,
+    // Cut lines rather than switch the terminal's wrapping off and cursor away: a killed process could not switch them on again.
+    linewrap: true,
+    hideCursor: false,
+  });
+  const startedMs = performance.now();
+  let phase: string | undefined;
+  let phaseStartedMs = startedMs;
+  let shown = false;
+  return {
+    report(progress) {
+      const nowMs = performance.now();
+      if (progress.phase !== phase) {
+        phase = progress.phase;
+        phaseStartedMs = nowMs;
+      }
+      if (nowMs - startedMs < APPEARS_AFTER_MS) {
+        return;
+      }
+      const line = { ...progress, elapsedSeconds: (nowMs - phaseStartedMs) / 1000 };
+      if (shown) {
+        bar.setTotal(progress.total);
+        bar.update(progress.done, { line });
+      } else {
+        shown = true;
+        bar.start(progress.total, progress.done, { line });
+      }
+    },
+    stop() {
+      if (shown) {
+        bar.stop();
+      }
+    },
+  };
+}

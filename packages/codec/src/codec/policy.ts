@@ -1,0 +1,142 @@
+/**
+ * What a preset says about lossless coding: a fixed chain of codecs, or `auto`, which picks per chunk. A
+ * policy is plain JSON, so that it is stored and sent to workers as it is.
+ *
+ * Users write any of:
+ *
+ *   "gzip"   { "id": "gzip", "level": 9 }   ["planes", { "id": "gzip", "level": 9 }]   "none"   "auto"   { "auto": "lossless" }
+ */
+import { isJsonObject, type Json, type JsonObject } from "../bytes/json.ts";
+import { UsageError } from "../errors/errors.ts";
+import { refuseUnknownParameters } from "../quantize/parameters.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { encodeLossless } from "./auto.ts";
+import { type CodedChunk, decodeChain, encodeChain, MAX_STEPS, type Step } from "./chain.ts";
+import type { Codec, CodecKind } from "./codec.ts";
+import { codecOf } from "./registry.ts";
+
+/** A step of a chain policy; the parameters are complete. */
+export type PolicyStep = { readonly codec: string; readonly parameters: JsonObject };
+
+/** How chunks are coded. The empty chain stores them raw. */
+export type CodecPolicy = { readonly chain: readonly PolicyStep[] } | { readonly auto: "lossless" };
+
+/** The policies that choose by the data. */
+const automatic: { readonly [name in "lossless"]: (bytes: Uint8Array, dtype: DType) => CodedChunk } = {
+  lossless: encodeLossless,
+};
+
+const kindOrder: { readonly [kind in CodecKind]: number } = {
+  "array-to-array": 0,
+  "array-to-bytes": 1,
+  "bytes-to-bytes": 2,
+};
+
+/**
+ * Checks and completes what a user wrote. Throws `UsageError` that names `field` and the step ("codec step 2:
+ * ...").
+ */
+export function parsePolicy(json: unknown, field = "codec"): CodecPolicy {
+  if (json === "none") return { chain: [] };
+  if (json === "auto") return { auto: "lossless" };
+  if (isJsonObject(json) && "auto" in json) {
+    refuseUnknownParameters(json, ["auto"], `${field} auto`);
+    const name = json.auto;
+    if (typeof name !== "string" || !Object.hasOwn(automatic, name)) {
+      throw new UsageError(
+        field,
+        `${field}: unknown auto ${JSON.stringify(name)}; known: ${Object.keys(automatic).join(", ")}`,
+      );
+    }
+    return { auto: name as keyof typeof automatic };
+  }
+  if (isJsonObject(json) && "chain" in json) {
+    refuseUnknownParameters(json, ["chain"], field);
+    if (!Array.isArray(json.chain)) throw new UsageError(field, `${field}: chain must be a list of codecs`);
+    return { chain: parseChain(json.chain, field) };
+  }
+  return { chain: parseChain(Array.isArray(json) ? json : [json], field) };
+}
+
+/** A policy in the form that users write and `parsePolicy` takes back. */
+export function policyToJson(policy: CodecPolicy): Json {
+  if ("auto" in policy) return { auto: policy.auto };
+  return policy.chain.map(({ codec, parameters }) => ({ id: codec, ...parameters }));
+}
+
+/**
+ * Codes a chunk by a policy from `parsePolicy`. No steps: coding saves nothing, and `payload` is `bytes`
+ * itself.
+ */
+export function encodeChunk(bytes: Uint8Array, dtype: DType, policy: CodecPolicy): CodedChunk {
+  if ("auto" in policy) return automatic[policy.auto](bytes, dtype);
+  const links = policy.chain.map(({ codec, parameters }) => ({ codec: codecOf(codec), parameters }));
+  return encodeChain(bytes, dtype, links);
+}
+
+/** Undoes `encodeChunk`: `rawBytes` bytes (perhaps a view of `payload`), or `DamageError`. */
+export function decodeChunk(
+  payload: Uint8Array,
+  steps: readonly Step[],
+  rawBytes: number,
+  dtype: DType,
+  where?: string,
+): Uint8Array {
+  return decodeChain(payload, steps, rawBytes, dtype, where);
+}
+
+function parseChain(list: readonly unknown[], field: string): PolicyStep[] {
+  if (list.length > MAX_STEPS)
+    throw new UsageError(field, `${field}: ${list.length} steps; at most ${MAX_STEPS} are possible`);
+  const chain: PolicyStep[] = [];
+  let before: Codec | undefined;
+  for (const [index, json] of list.entries()) {
+    const where = list.length === 1 ? field : `${field} step ${index + 1}`;
+    const { codec, parameters } = parseStep(json, field, where);
+    if (before !== undefined && !follows(before.kind, codec.kind)) {
+      throw new UsageError(
+        field,
+        `${where}: ${codec.id} (${codec.kind}) cannot follow ${before.id} (${before.kind}); arrays come before bytes`,
+      );
+    }
+    chain.push({ codec: codec.id, parameters });
+    before = codec;
+  }
+  return chain;
+}
+
+function parseStep(json: unknown, field: string, where: string): { codec: Codec; parameters: JsonObject } {
+  if (typeof json !== "string" && !isJsonObject(json)) {
+    throw new UsageError(
+      field,
+      `${where}: ${JSON.stringify(json)} is no codec; write its id, or { "id": ..., parameters }`,
+    );
+  }
+  // { codec, parameters } is the parsed form, { id, ...parameters } the written one.
+  const { id, parameters } = typeof json === "string" ? { id: json, parameters: {} } : splitStep(json, where);
+  if (typeof id !== "string") throw new UsageError(field, `${where}: the codec's id is missing`);
+  try {
+    const codec = codecOf(id, field);
+    return { codec, parameters: codec.parse(parameters) };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(error.field, `${where}: ${error.message}`, { cause: error });
+  }
+}
+
+function splitStep(json: JsonObject, where: string): { id: Json | undefined; parameters: JsonObject } {
+  if ("codec" in json) {
+    refuseUnknownParameters(json, ["codec", "parameters"], where);
+    const parameters = json.parameters ?? {};
+    if (!isJsonObject(parameters))
+      throw new UsageError("parameters", `${where}: parameters must be an object`);
+    return { id: json.codec, parameters };
+  }
+  const { id, ...parameters } = json;
+  return { id, parameters };
+}
+
+/** Array-to-array steps, at most one array-to-bytes step, then bytes-to-bytes steps. */
+function follows(before: CodecKind, kind: CodecKind): boolean {
+  return kind === "array-to-bytes" ? before === "array-to-array" : kindOrder[before] <= kindOrder[kind];
+}

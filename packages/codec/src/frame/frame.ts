@@ -1,0 +1,112 @@
+/**
+ * Chunks to frames and back. Writing codes the chunk by a policy; reading verifies the checksum over the
+ * whole frame first, then decodes, then holds the chunk against what the caller expected. `header.ts` draws
+ * the layout.
+ */
+import { CHECKSUM_BYTES, checksum64OfParts } from "../bytes/checksum.ts";
+import { equalBytes } from "../bytes/compare.ts";
+import { SHA256_BYTES, sha256 } from "../bytes/hash.ts";
+import { toHex } from "../bytes/hex.ts";
+import { MAX_STEPS, type Step } from "../codec/chain.ts";
+import { type CodecPolicy, decodeChunk, encodeChunk } from "../codec/policy.ts";
+import { DamageError, LimitError, UsageError } from "../errors/errors.ts";
+import type { DType } from "../tensor/dtype.ts";
+import {
+  FRAME_CHECKSUM_AT,
+  FRAME_FIXED_BYTES,
+  type FrameHeader,
+  frameBytesOf,
+  MAX_CHUNK_BYTES,
+  readFrameHeader,
+  writeFrameHeader,
+} from "./header.ts";
+
+/** A chunk to be framed. */
+export interface FrameInput {
+  /** SHA-256 of `bytes`; taken on trust. */
+  readonly hash: Uint8Array;
+  readonly dtype: DType;
+  readonly bytes: Uint8Array;
+  readonly policy: CodecPolicy;
+}
+
+export interface DecodeFrameOptions {
+  /** Also hash the decoded chunk and compare: finds what a coder did wrong before the checksum was taken. */
+  readonly verifyHash?: boolean;
+}
+
+/** Codes a chunk by a policy and frames it; raw if coding saves nothing. */
+export function encodeFrame(input: FrameInput): Uint8Array {
+  const { steps, payload } = encodeChunk(input.bytes, input.dtype, input.policy);
+  return frameOf(input.hash, input.dtype, input.bytes.length, steps, payload);
+}
+
+/** The frame of a chunk that is coded already. Throws `LimitError` for chunks over 16 MiB. */
+export function frameOf(
+  hash: Uint8Array,
+  dtype: DType,
+  rawBytes: number,
+  steps: readonly Step[],
+  payload: Uint8Array,
+): Uint8Array {
+  if (hash.length !== SHA256_BYTES) throw new UsageError("hash", `a chunk's hash has ${SHA256_BYTES} bytes`);
+  if (rawBytes > MAX_CHUNK_BYTES) throw new LimitError("chunk bytes", rawBytes, MAX_CHUNK_BYTES);
+  if (payload.length > MAX_CHUNK_BYTES)
+    throw new LimitError("payload bytes", payload.length, MAX_CHUNK_BYTES);
+  if (steps.length > MAX_STEPS) throw new LimitError("steps", steps.length, MAX_STEPS);
+  const outermost = steps[0]?.inputBytes ?? payload.length;
+  if (outermost !== rawBytes)
+    throw new UsageError("steps", `the steps code ${outermost} bytes, the chunk has ${rawBytes}`);
+  const header = writeFrameHeader({ hash, dtype, rawBytes, steps, payloadBytes: payload.length });
+  const frame = new Uint8Array(header.length + payload.length);
+  frame.set(header);
+  frame.set(payload, header.length);
+  checksum64OfParts(covered(frame), frame, FRAME_CHECKSUM_AT);
+  return frame;
+}
+
+/**
+ * The chunk in a frame. `frame` must be exactly one frame; `where` (pack and offset) goes into errors. Throws
+ * `DamageError` when any byte of it is not as written, or the chunk is not the one that `expectedHash` names.
+ * The result is a view of `frame` when the chunk is stored raw.
+ */
+export function decodeFrame(
+  frame: Uint8Array,
+  where: string,
+  expectedHash?: Uint8Array,
+  options: DecodeFrameOptions = {},
+): Uint8Array {
+  const header = verifyFrame(frame, where);
+  if (expectedHash !== undefined && !equalBytes(header.hash, expectedHash)) {
+    throw new DamageError(where, `holds chunk ${toHex(header.hash)}, ${toHex(expectedHash)} was expected`);
+  }
+  const payload = frame.subarray(header.headerBytes);
+  const bytes = decodeChunk(payload, header.steps, header.rawBytes, header.dtype, where);
+  if (options.verifyHash === true && !equalBytes(sha256(bytes), header.hash)) {
+    throw new DamageError(where, `the chunk's SHA-256 is not ${toHex(header.hash)}`);
+  }
+  return bytes;
+}
+
+/**
+ * Checks length and checksum of exactly one frame without decoding it, and returns its header. Throws
+ * `DamageError`.
+ */
+export function verifyFrame(frame: Uint8Array, where: string): FrameHeader {
+  const frameBytes = frameBytesOf(frame, where);
+  if (frame.length !== frameBytes) {
+    throw new DamageError(where, `a frame of ${frameBytes} bytes was expected, ${frame.length} are there`);
+  }
+  checksum64OfParts(covered(frame), computed, 0);
+  if (!equalBytes(computed, frame.subarray(FRAME_CHECKSUM_AT, FRAME_FIXED_BYTES))) {
+    throw new DamageError(where, "the frame's checksum is wrong");
+  }
+  return readFrameHeader(frame, where);
+}
+
+const computed = new Uint8Array(CHECKSUM_BYTES);
+
+/** What the checksum covers: everything but itself. */
+function covered(frame: Uint8Array): Uint8Array[] {
+  return [frame.subarray(0, FRAME_CHECKSUM_AT), frame.subarray(FRAME_FIXED_BYTES)];
+}

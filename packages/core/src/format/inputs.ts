@@ -1,0 +1,204 @@
+/**
+ * From the paths of an import to the plans of its files: folders are walked, a sharded index brings its shards,
+ * every file is recognised and planned. Only headers are read. Nothing is stored here, and either every file can be
+ * planned or the import is refused.
+ */
+import { basename, dirname, join, resolve } from "node:path";
+import { CancelledError, InvalidFileError, LimitError, NotFoundError, UsageError } from "@tensorcask/codec";
+import type { FileSystem } from "../files/file-system.ts";
+import { type InputFile, MAX_IMPORT_FILES, notAFile, type Skipped, walkDirectory } from "./directory.ts";
+import { type FormatPlan, HEAD_BYTES } from "./format.ts";
+import { followInside, type LinkReader, linkBounds, nodeLinks } from "../files/links.ts";
+import { opaque } from "./opaque.ts";
+import { checkFilePath } from "../files/paths.ts";
+import { type FilePlan, fileSource, type Source } from "../model/plan.ts";
+import { formatOf } from "./registry.ts";
+
+/** How inputs are planned. */
+export interface PlanInputsOptions {
+  /** Keep files that break the rules of their format as opaque bytes. Default: refuse them. */
+  readonly opaque?: boolean;
+  /** Folders that are never imported: the store's own. */
+  readonly exclude?: readonly string[];
+  readonly signal?: AbortSignal;
+  /** Where symbolic links are looked up; the disk unless told otherwise. */
+  readonly links?: LinkReader;
+}
+
+/** The files of an import. */
+export interface PlannedInputs {
+  /**
+   * In the order of the inputs; those of a folder sorted by path; shards behind all others that bring them. Paths
+   * are unique.
+   */
+  readonly files: FilePlan[];
+  /** What the folders hold that is not imported. */
+  readonly skipped: Skipped[];
+  /** Files that looked like a format, broke its rules and are kept as opaque bytes; the reason says which. */
+  readonly keptOpaque: Skipped[];
+}
+
+/**
+ * Plans the files, folders and sharded indexes at `paths`. A file is named by its basename, a folder's files by
+ * their paths inside it. The same file given twice (an index and its shards, say) is taken once; two files of one
+ * name are refused.
+ *
+ * Throws `NotFoundError`, `UsageError` (two files of one name, names that cannot be kept), `InvalidFileError`
+ * naming file, tensor and rule, `LimitError`, `StorageError` and `CancelledError`.
+ */
+export async function planInputs(
+  fs: FileSystem,
+  paths: readonly string[],
+  options: PlanInputsOptions = {},
+): Promise<PlannedInputs> {
+  const planner = new Planner(fs, options);
+  for (const path of paths) await planner.add(path);
+  return planner.plan();
+}
+
+/** What a source was recognised as. `broken` says which rule made it opaque. */
+export interface SourcePlan {
+  readonly format: string;
+  readonly plan: FormatPlan;
+  readonly broken?: InvalidFileError;
+}
+
+/**
+ * Recognises one source, named `name` (without folders), and plans it. A file that is claimed by its name and
+ * breaks its format's rules is an `InvalidFileError`, unless `keepInvalid` is set; one that merely looks like a
+ * format is opaque then.
+ */
+export async function planSource(source: Source, name: string, keepInvalid = false): Promise<SourcePlan> {
+  const head = new Uint8Array(Math.min(HEAD_BYTES, source.bytes));
+  await source.read(head, 0);
+  const { format, claim } = formatOf(name, head);
+  try {
+    return { format: format.id, plan: await format.plan(source) };
+  } catch (error) {
+    if (!(error instanceof InvalidFileError) || (claim === "name" && !keepInvalid)) throw error;
+    return { format: opaque.id, plan: await opaque.plan(source), broken: error };
+  }
+}
+
+class Planner {
+  readonly #fs: FileSystem;
+  readonly #links: LinkReader;
+  readonly #options: PlanInputsOptions;
+  readonly #excluded: ReadonlySet<string>;
+  readonly #inputs = new Map<string, InputFile>();
+  /** Paths of the files that were given by themselves: their companions may be looked up on the disk. */
+  readonly #single = new Set<string>();
+  readonly #skipped: Skipped[] = [];
+  readonly #keptOpaque: Skipped[] = [];
+
+  constructor(fs: FileSystem, options: PlanInputsOptions) {
+    this.#fs = fs;
+    this.#options = options;
+    this.#links = options.links ?? nodeLinks;
+    this.#excluded = new Set(options.exclude?.map((path) => resolve(path)));
+  }
+
+  /** Finds the files of one input. */
+  async add(input: string): Promise<void> {
+    const status = await this.#fs.stat(input);
+    if (status === undefined) throw new NotFoundError("file or folder", input);
+    if (status.kind === "other") throw notAFile(input);
+    if (status.kind === "directory") {
+      const walk = await walkDirectory(this.#fs, this.#links, input, this.#excluded);
+      for (const file of walk.files) this.#take(file);
+      this.#skipped.push(...walk.skipped);
+      return;
+    }
+    const path = checkFilePath(basename(resolve(input)));
+    this.#single.add(path);
+    this.#take({ path, name: input, opens: input, bytes: status.bytes, modifiedMs: status.modifiedMs });
+  }
+
+  async plan(): Promise<PlannedInputs> {
+    const plans = new Map<string, FilePlan>();
+    const checks: {
+      readonly path: string;
+      readonly companions: readonly string[];
+      readonly found: FormatPlan;
+    }[] = [];
+    // Companions that are found on the way join the map and are planned by the same loop.
+    for (const [path, input] of this.#inputs) {
+      if (this.#options.signal?.aborted) throw new CancelledError("the import");
+      const { plan, found } = await this.#planFile(input);
+      plans.set(path, plan);
+      const companions = found.companions ?? [];
+      if (this.#single.has(path)) await this.#addCompanions(input, companions);
+      checks.push({ path, companions, found });
+    }
+    for (const { path, companions, found } of checks) {
+      if (found.check === undefined) continue;
+      const beside = path.slice(0, path.lastIndexOf("/") + 1);
+      const siblings = companions.flatMap((name) => {
+        const plan = plans.get(beside + name);
+        return plan === undefined ? [] : [[name, plan] as const];
+      });
+      try {
+        found.check(new Map(siblings));
+      } catch (error) {
+        if (!(error instanceof InvalidFileError) || this.#options.opaque !== true) throw error;
+        this.#keptOpaque.push({ path, reason: error.message });
+        plans.set(path, { ...plans.get(path)!, format: opaque.id });
+      }
+    }
+    return { files: [...plans.values()], skipped: this.#skipped, keptOpaque: this.#keptOpaque };
+  }
+
+  #take(file: InputFile): void {
+    const taken = this.#inputs.get(file.path);
+    if (taken === undefined) {
+      this.#inputs.set(file.path, file);
+      if (this.#inputs.size > MAX_IMPORT_FILES) {
+        throw new LimitError("files in one import", this.#inputs.size, MAX_IMPORT_FILES);
+      }
+    } else if (resolve(taken.name) !== resolve(file.name)) {
+      throw new UsageError(
+        "paths",
+        `${taken.name} and ${file.name} would both become ${JSON.stringify(file.path)}; import them apart, or the folder that holds both`,
+      );
+    }
+  }
+
+  /** Adds what belongs to a file that was given by itself. What is missing is left to the format's check. */
+  async #addCompanions(of: InputFile, companions: readonly string[]): Promise<void> {
+    if (companions.length === 0) return;
+    const folder = dirname(of.name);
+    const links = new Set(await this.#links.linksIn(folder));
+    const bounds = await linkBounds(this.#links, folder);
+    for (const path of companions) {
+      const name = join(folder, path);
+      const status = await this.#fs.stat(name);
+      if (status?.kind !== "file") continue;
+      const opens = links.has(path) ? await followInside(this.#links, bounds, name) : name;
+      if (opens === undefined) {
+        throw new InvalidFileError(name, "link", `the link leads out of the folder of ${of.name}`);
+      }
+      this.#take({ path, name, opens, bytes: status.bytes, modifiedMs: status.modifiedMs });
+    }
+  }
+
+  async #planFile(input: InputFile): Promise<{ plan: FilePlan; found: FormatPlan }> {
+    const { path, name, opens } = input;
+    const open = () => fileSource(this.#fs, opens, name, input);
+    const source = await open();
+    try {
+      const { format, plan, broken } = await planSource(
+        source,
+        basename(path),
+        this.#options.opaque === true,
+      );
+      if (broken !== undefined) this.#keptOpaque.push({ path, reason: broken.message });
+      const metadata = plan.metadata === undefined ? {} : { metadata: plan.metadata };
+      return {
+        plan: { path, format, bytes: source.bytes, parts: plan.parts, ...metadata, source: open },
+        found: plan,
+      };
+    } finally {
+      await source.close();
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * The file formats. A file belongs to the first format that claims it by name, else to the first that claims it by
+ * content; what no format claims is opaque. Adding a format: its folder, and one line here.
+ */
+import { type Claim, type Format, HEAD_BYTES } from "./format.ts";
+import { opaque } from "./opaque.ts";
+import { safetensors } from "./safetensors/plan.ts";
+import { safetensorsIndex } from "./safetensors/shards.ts";
+
+/** All formats; `opaque` takes what is left. */
+export const formats: readonly Format[] = [safetensors, safetensorsIndex, opaque];
+
+/** The format of a file, by its name (without folders) and its first bytes. */
+export function formatOf(name: string, head: Uint8Array): { readonly format: Format; readonly claim: Claim } {
+  const start = head.subarray(0, HEAD_BYTES);
+  let byContent: Format = opaque;
+  for (const format of formats) {
+    const claim = format.matches(name, start);
+    if (claim === "name") return { format, claim };
+    if (claim === "content" && byContent === opaque) byContent = format;
+  }
+  return { format: byContent, claim: "content" };
+}

@@ -1,0 +1,126 @@
+/**
+ * Plans: what is in a file, before anything of it is stored. A format reads as little as it can (a header) and says
+ * which byte ranges are tensors and which are literal bytes; the store then reads the ranges and keeps them. A plan
+ * covers its file without holes, in order, so that writing the parts one after the other gives the file back bit
+ * for bit:
+ *
+ *     0          headerEnd                                   bytes
+ *     | literal  | tensor | tensor (0 bytes) | tensor | ...  |
+ */
+import { type DType, InvalidFileError } from "@tensorcask/codec";
+import type { FileSystem } from "../files/file-system.ts";
+import type { JsonObject } from "./entry.ts";
+
+/** Bytes that can be read at any position: a file, a buffer, a spooled stream. */
+export interface Source {
+  /** The name that errors carry. */
+  readonly name: string;
+  readonly bytes: number;
+  /**
+   * Fills `into` from `position` on, wholly; bytes that are not there are an `InvalidFileError` with the rule
+   * `truncated`.
+   */
+  read(into: Uint8Array, position: number): Promise<void>;
+}
+
+/** A source that holds a file open until it is closed. */
+export interface OpenSource extends Source {
+  close(): Promise<void>;
+}
+
+/**
+ * A byte range of a file: the elements of a tensor (row-major, little-endian), or bytes kept as they are. Offsets
+ * and sizes in bytes.
+ */
+export type PlanPart =
+  | {
+      readonly kind: "tensor";
+      readonly name: string;
+      readonly dtype: DType;
+      readonly shape: readonly number[];
+      readonly offset: number;
+      readonly bytes: number;
+    }
+  | { readonly kind: "literal"; readonly offset: number; readonly bytes: number };
+
+/** One file of an import. */
+export interface FilePlan {
+  /** Path inside the dataset: relative, parts separated by `/`. */
+  readonly path: string;
+  /** Id of the format that made the plan. */
+  readonly format: string;
+  readonly bytes: number;
+  /** In order, without holes, from 0 to `bytes`. Tensors of zero bytes are parts too; an empty file has none. */
+  readonly parts: readonly PlanPart[];
+  /** What the file says about itself (safetensors: `__metadata__`). */
+  readonly metadata?: JsonObject;
+  /**
+   * Opens the file for reading its parts; an `InvalidFileError` with the rule `changed` when it is not the file
+   * that was planned.
+   */
+  source(): Promise<OpenSource>;
+}
+
+/** A file as it was when it was planned. */
+export interface FileState {
+  readonly bytes: number;
+  readonly modifiedMs: number;
+}
+
+/**
+ * Opens a file as a source. With `planned`, a file of another size or modification time is refused: its parts would
+ * be cut in the wrong places. Throws `InvalidFileError` (rules `truncated`, `changed`) and `StorageError`.
+ */
+export async function fileSource(
+  fs: FileSystem,
+  path: string,
+  name: string = path,
+  planned?: FileState,
+): Promise<OpenSource> {
+  const file = await fs.open(path, "read");
+  try {
+    const bytes = await file.size();
+    const modifiedMs = planned === undefined ? undefined : (await fs.stat(path))?.modifiedMs;
+    if (planned !== undefined && (bytes !== planned.bytes || modifiedMs !== planned.modifiedMs)) {
+      throw new InvalidFileError(
+        name,
+        "changed",
+        "the file changed while it was being imported; run it again",
+      );
+    }
+    return {
+      name,
+      bytes,
+      async read(into, position) {
+        const got = position > bytes ? 0 : await file.read(into, position);
+        if (got !== into.length) throw truncated(name, position, into.length, got);
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** A source over bytes in memory, which must not change while it is in use. */
+export function bufferSource(name: string, data: Uint8Array): OpenSource {
+  return {
+    name,
+    bytes: data.length,
+    async read(into, position) {
+      const from = data.subarray(position, position + into.length);
+      if (from.length !== into.length) throw truncated(name, position, into.length, from.length);
+      into.set(from);
+    },
+    async close() {},
+  };
+}
+
+function truncated(name: string, position: number, wanted: number, got: number): InvalidFileError {
+  return new InvalidFileError(
+    name,
+    "truncated",
+    `the file ends early: ${wanted} bytes wanted at ${position}, ${got} there`,
+  );
+}

@@ -1,0 +1,307 @@
+/** A dataset: its current version, with everything that changes it. Each call commits by itself; `store.transaction` joins several. */
+import {
+  bytesOfElements,
+  checkTensor,
+  ConflictError,
+  dtypeOfCode,
+  ElementGeometry,
+  NotFoundError,
+  type Preset,
+  type TensorInput,
+  UsageError,
+  VersionExpiredError,
+} from "@tensorcask/codec";
+import { checkIndexed } from "../catalog/metadata-index.ts";
+import type { RecordRow } from "../catalog/catalog.ts";
+import type { JsonObject } from "../model/entry.ts";
+import type { StoreContext } from "./context.ts";
+import { DatasetView } from "./dataset-view.ts";
+import { bytesInMemory, type Draft, Ingest } from "./ingest.ts";
+import { checkMetadata, checkTag, checkTensorName } from "./metadata.ts";
+import { recompress } from "./recompress.ts";
+import { recordIdText } from "./record-id.ts";
+import { idsOf, sliceRuns } from "./runs.ts";
+import { parseSchema } from "./schema.ts";
+import type {
+  DatasetSchema,
+  InsertItem,
+  InsertOptions,
+  LongCallOptions,
+  RecompressResult,
+  SwitchPresetResult,
+} from "./types.ts";
+import { type CommitResult, type DatasetRef, type Intent, StaleReferenceError, type WriteSet } from "./write-set.ts";
+
+/** gc can take what a commit refers to while it is prepared; that this happens more often in a row means something else is wrong. */
+const TRIES = 3;
+
+export class Dataset extends DatasetView {
+  readonly #ref: DatasetRef;
+
+  constructor(context: StoreContext, id: number, name: string) {
+    super(context, id, name);
+    this.#ref = { id, name };
+  }
+
+  /** Name of its own preset; null when it follows the store's. */
+  get ownPreset(): string | null {
+    return this.row().preset;
+  }
+
+  /** The preset that inserts use. */
+  preset(): Preset {
+    return this.context.preset(this.row().preset ?? this.context.storePreset);
+  }
+
+  /** The dataset as of a version or tag. What is not kept any more is a `VersionExpiredError` on the first read. */
+  at(version: number | string): DatasetView {
+    return new DatasetView(this.context, this.#ref.id, this.#ref.name, version);
+  }
+
+  /** Stores a tensor; returns the id of its record. The array is copied before anything is awaited. */
+  async insert(tensor: TensorInput, options: InsertOptions = {}): Promise<string> {
+    const [id] = await this.insertMany([{ ...options, tensor: snapshot(tensor) }]);
+    return id!;
+  }
+
+  /** Stores many tensors in one commit: all or none. */
+  async insertMany(
+    items: Iterable<Omit<InsertItem, "tensor"> & { tensor: TensorInput }> | AsyncIterable<Omit<InsertItem, "tensor"> & { tensor: TensorInput }>,
+    options: LongCallOptions = {},
+  ): Promise<string[]> {
+    this.context.checkWritable();
+    const again = Array.isArray(items);
+    return this.#retry(
+      again,
+      async (ingest) => {
+        const drafts: { id: Uint8Array; draft: Draft; options: InsertOptions; metadata: JsonObject | undefined }[] = [];
+        let done = 0;
+        for await (const { tensor, ...rest } of items) {
+          checkTensorName(rest.name);
+          const { dtype, shape, bytes } = checkTensor(tensor);
+          const metadata = rest.metadata === undefined ? undefined : checkMetadata(rest.metadata);
+          const preset = rest.preset === undefined ? this.preset() : this.context.preset(rest.preset);
+          const draft = await ingest.tensor(bytesInMemory(bytes.slice()), dtype, shape, preset);
+          drafts.push({ id: this.context.ids.next(), draft, options: rest, metadata });
+          done += bytes.length;
+          options.onProgress?.({ phase: "import", done, total: done });
+        }
+        await ingest.finish();
+        const intents: Intent[] = drafts.map(({ id, draft, options: { name, replace }, metadata }) => ({
+          kind: "insert",
+          dataset: this.#ref,
+          record: { id, name, metadata, tensor: draft.tensor! },
+          replace: replace === true,
+        }));
+        await this.#commit(intents, options.signal);
+        return drafts.map(({ id }) => recordIdText(id));
+      },
+      options.signal,
+    );
+  }
+
+  /** Adds rows along axis 0 to a tensor, in place of the old one. Whole chunks are not written again. */
+  async append(address: string, rows: TensorInput): Promise<void> {
+    this.context.checkWritable();
+    const added = checkTensor(snapshot(rows));
+    await this.#retry(true, async (ingest) => {
+      const record = this.#mustFind(address);
+      const old = this.context.storedTensor(record.tensor);
+      const dtype = dtypeOfCode(old.dtype)!;
+      if (old.quantization !== undefined) {
+        const { quantizer } = old.quantization;
+        throw new UsageError("append", `${address} is stored as ${quantizer}: appending would quantize it twice; insert it whole`);
+      }
+      if (added.dtype !== dtype) {
+        throw new UsageError("dtype", `${address} has ${dtype.name}, the rows to append have ${added.dtype.name}`);
+      }
+      const [length, ...rest] = old.shape;
+      if (length === undefined) throw new UsageError("append", `${address} is a scalar: it has no axis to append along`);
+      if (added.shape.length !== old.shape.length || rest.some((size, axis) => size !== added.shape[axis + 1])) {
+        throw new UsageError("shape", `${address} has rows of shape [${rest}], those to append have [${added.shape.slice(1)}]`);
+      }
+      const shape = [length + added.shape[0]!, ...rest];
+      const draft = await this.#appended(ingest, record, shape, added.bytes);
+      await ingest.finish();
+      await this.#commit([
+        { kind: "update", dataset: this.#ref, id: record.id, tensor: draft.tensor!, expectTensor: record.tensor },
+      ]);
+    });
+  }
+
+  /** Changes a record: `metadata` is merged (null removes a key), `name` renames, `tensor` replaces. */
+  async update(
+    address: string,
+    change: { readonly metadata?: JsonObject; readonly name?: string; readonly tensor?: TensorInput },
+  ): Promise<void> {
+    this.context.checkWritable();
+    checkTensorName(change.name);
+    const metadata = change.metadata === undefined ? undefined : checkMetadata(change.metadata);
+    const tensor = change.tensor === undefined ? undefined : checkTensor(snapshot(change.tensor));
+    await this.#retry(true, async (ingest) => {
+      const record = this.#mustFind(address);
+      const draft =
+        tensor && (await ingest.tensor(bytesInMemory(tensor.bytes), tensor.dtype, tensor.shape, this.preset()));
+      await ingest.finish();
+      await this.#commit([
+        {
+          kind: "update",
+          dataset: this.#ref,
+          id: record.id,
+          ...(change.name !== undefined && { name: change.name }),
+          ...(metadata !== undefined && { metadata }),
+          ...(draft !== undefined && { tensor: draft.tensor! }),
+        },
+      ]);
+    });
+  }
+
+  /** Deletes a record; false when there is none. Its bytes come back with gc. */
+  async delete(address: string): Promise<boolean> {
+    this.context.checkWritable();
+    const record = this.find(address);
+    if (record === undefined) return false;
+    try {
+      await this.#commit([{ kind: "delete", dataset: this.#ref, id: record.id }]);
+    } catch (error) {
+      if (error instanceof NotFoundError && error.kind === "record") return false;
+      throw error;
+    }
+    return true;
+  }
+
+  /** Deletes a file and its records; false when there is none. */
+  async deleteFile(path: string): Promise<boolean> {
+    this.context.checkWritable();
+    if (this.context.catalog.file(this.#ref.id, this.version, path) === undefined) return false;
+    await this.#commit([{ kind: "delete-file", dataset: this.#ref, path }]);
+    return true;
+  }
+
+  /** Switches the preset from now on; null: follow the store's. What is stored stays as it is and readable. */
+  async setPreset(name: string | null): Promise<SwitchPresetResult> {
+    this.context.checkWritable();
+    const preset = this.context.preset(name ?? this.context.storePreset);
+    const tensorsKept = await this.count();
+    await this.#commit([{ kind: "set-dataset", dataset: this.#ref, preset: name }]);
+    return { preset: preset.name, lossless: preset.lossless, tensorsKept };
+  }
+
+  /** Merges metadata of the dataset; null removes a key. */
+  async setMetadata(metadata: JsonObject): Promise<void> {
+    this.context.checkWritable();
+    await this.#commit([{ kind: "set-dataset", dataset: this.#ref, metadata: checkMetadata(metadata) }]);
+  }
+
+  /** Rules for records from now on; null: none. Records that are there are not checked. */
+  async setSchema(schema: DatasetSchema | null): Promise<void> {
+    this.context.checkWritable();
+    const parsed = schema === null ? null : parseSchema(schema);
+    await this.#commit([{ kind: "set-dataset", dataset: this.#ref, schema: parsed }]);
+  }
+
+  /** Metadata paths that `where` finds by an index. */
+  async setIndexed(paths: readonly string[]): Promise<void> {
+    this.context.checkWritable();
+    checkIndexed(paths, "indexed");
+    await this.#commit([{ kind: "set-dataset", dataset: this.#ref, indexed: [...paths] }]);
+  }
+
+  /** Codes the stored chunks anew with the codec of a preset; the tensors stay what they are. */
+  async recompress(preset: string, options: LongCallOptions = {}): Promise<RecompressResult> {
+    this.context.checkWritable();
+    return recompress(this.context, this.row(), this.context.preset(preset), options);
+  }
+
+  /** Names a version, the current one unless told otherwise. A taken name is an error unless `move` is set. */
+  async tag(tag: string, options: { version?: number; move?: boolean } = {}): Promise<void> {
+    this.context.checkWritable();
+    checkTag(tag);
+    const { version, move = false } = options;
+    await this.#commit([{ kind: "set-tag", dataset: this.#ref, tag, version, move }]);
+  }
+
+  /** Removes a tag; false when there is none. */
+  async deleteTag(tag: string): Promise<boolean> {
+    this.context.checkWritable();
+    if (this.context.catalog.tag(this.#ref.id, tag) === undefined) return false;
+    await this.#commit([{ kind: "drop-tag", dataset: this.#ref, tag }]);
+    return true;
+  }
+
+  /** Makes a new version that equals an old one; returns its number. */
+  async rollback(version: number | string): Promise<number> {
+    this.context.checkWritable();
+    const row = this.row();
+    const target = typeof version === "number" ? version : this.context.catalog.tag(row.dataset, version);
+    if (target === undefined) throw new NotFoundError("tag", String(version), `in ${row.name}`);
+    if (!this.context.catalog.hasVersion(row.dataset, target)) throw new VersionExpiredError(row.name, target);
+    const { versions } = await this.#commit([{ kind: "rollback", dataset: this.#ref, version: target }]);
+    return versions.get(row.dataset) ?? row.version;
+  }
+
+  /** The chunks that stay are referenced; the last one, if it is not full, is read and cut again with the new rows. */
+  async #appended(ingest: Ingest, record: RecordRow, shape: readonly number[], added: Uint8Array): Promise<Draft> {
+    const old = this.context.storedTensor(record.tensor);
+    const reader = this.reader(old);
+    const { dtype } = reader;
+    const [values] = old.arrays;
+    const { place } = values!;
+    const { chunkElements } = this.context;
+    const policy = this.preset().codec;
+    if ("bundle" in place || (reader.elements * dtype.bits) % 8 !== 0 || reader.elements === 0) {
+      const whole = new Uint8Array(reader.sourceBytes + added.length);
+      whole.set(await reader.bytes());
+      whole.set(added, reader.sourceBytes);
+      return ingest.exact(bytesInMemory(whole), dtype, shape, policy);
+    }
+    const before = new ElementGeometry(dtype, old.shape, chunkElements);
+    const after = new ElementGeometry(dtype, shape, chunkElements);
+    let kept = before.chunkCount;
+    while (kept > 0 && before.count(kept - 1) !== after.count(kept - 1)) kept -= 1;
+    const ids = [...idsOf(sliceRuns(place.runs, 0, kept))];
+    const hashes = this.context.catalog.chunks(sliceRuns(place.runs, 0, kept)).map((row) => row.hash);
+    const keptBytes = kept === 0 ? 0 : before.byteRange(kept - 1).end;
+    const tail = new Uint8Array(bytesOfElements(dtype, reader.elements) - keptBytes + added.length);
+    let at = 0;
+    await this.context.parts.reader.each([...idsOf(sliceRuns(place.runs, kept, before.chunkCount))], (_index, bytes) => {
+      tail.set(bytes, at);
+      at += bytes.length;
+    });
+    tail.set(added, at);
+    return ingest.exact(bytesInMemory(tail), dtype, shape, policy, { ids, hashes, bytes: keptBytes });
+  }
+
+  #mustFind(address: string): RecordRow {
+    const record = this.find(address);
+    if (record === undefined) throw new NotFoundError("record", address, `in ${this.name}`);
+    return record;
+  }
+
+  async #commit(intents: readonly Intent[], signal?: AbortSignal): Promise<CommitResult> {
+    const writeSet: WriteSet = { intents };
+    return this.context.parts.committer.commit(writeSet, { signal });
+  }
+
+  /** Prepares and commits; again when gc took away what was referenced in between. */
+  async #retry<T>(again: boolean, attempt: (ingest: Ingest) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    for (let left = TRIES; ; left--) {
+      const ingest = new Ingest(this.context, signal);
+      try {
+        return await attempt(ingest);
+      } catch (error) {
+        await ingest.abandon();
+        if (!(error instanceof StaleReferenceError)) throw error;
+        if (!again || left === 1) {
+          throw new ConflictError(this.name, "", "lost chunks that it referred to, because gc ran meanwhile; insert again");
+        }
+      }
+    }
+  }
+}
+
+/** The caller's array as it is now. */
+export function snapshot(tensor: TensorInput): TensorInput {
+  const { bytes } = checkTensor(tensor);
+  return { dtype: tensor.dtype, shape: [...tensor.shape], data: bytes.slice() };
+}

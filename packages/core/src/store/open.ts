@@ -1,0 +1,196 @@
+/**
+ * Opens a store: finds out what the directory is, creates what a new store needs, and brings the catalog up to the journal if a crash
+ * left it behind.
+ */
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import { DEFAULT_CHUNK_ELEMENTS, ready, StoreOpenError, UsageError } from "@tensorcask/codec";
+import { Catalog } from "../catalog/catalog.ts";
+import type { FileSystem } from "../files/file-system.ts";
+import { LOCK_FILES, WriterLock } from "../files/lock.ts";
+import { memoryFileSystem } from "../files/memory.ts";
+import { nodeFileSystem } from "../files/node.ts";
+import { ReserveFile } from "../files/reserve.ts";
+import { Journal } from "../journal/journal.ts";
+import { FilePackStorage } from "../pack/pack-storage.ts";
+import { WorkerPool } from "../workers/pool.ts";
+import { ChunkReader } from "./chunk-reader.ts";
+import { Committer } from "./committer.ts";
+import { type PlanInputs, StoreContext } from "./context.ts";
+import { createMarker, type Marker, readMarker } from "./marker.ts";
+import { catchUp } from "./recovery.ts";
+import { Store } from "./store.ts";
+import type { OpenOptions } from "./types.ts";
+
+export const CATALOG_NAME = "catalog.sqlite";
+export const JOURNAL_NAME = "journal";
+export const PACKS_NAME = "packs";
+export const RESERVE_NAME = "reserve";
+
+/** Enough for the journal entry and the catalog pages of a delete or a gc. */
+export const RESERVE_BYTES: number = 256 * 1024;
+
+const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
+const LEAST_MEMORY_BYTES = 32 * 1024 * 1024;
+const DEFAULT_WAIT_MS = 60_000;
+const MOST_WORKERS = 256;
+
+/** Most memory that decoded chunks and SQLite pages may keep, in parts of the budget. */
+const CACHE_SHARE = 1 / 8;
+const MOST_CACHE_BYTES = 64 * 1024 * 1024;
+
+/** Widest element: complex128. */
+const WIDEST_ELEMENT_BYTES = 16;
+
+const OPTION_NAMES: ReadonlySet<string> = new Set([
+  "preset",
+  "create",
+  "readOnly",
+  "memoryBytes",
+  "workers",
+  "waitMs",
+  "chunkElements",
+  "fileSystem",
+]);
+
+/** Opens a store, or creates it. `":memory:"` keeps everything in memory. `planInputs` brings the formats. */
+export async function open(directory: string, options: OpenOptions, planInputs: PlanInputs): Promise<Store> {
+  checkOptions(options);
+  await ready();
+  const inMemory = directory === ":memory:";
+  const root = inMemory ? "/memory" : resolve(directory);
+  const files = options.fileSystem ?? (inMemory ? memoryFileSystem() : nodeFileSystem);
+  const readOnly = options.readOnly === true;
+  if (!inMemory) await refuseNetwork(files, root);
+  const lock = inMemory ? WriterLock.inMemory() : WriterLock.open(root);
+  const marker = await markerOf(files, root, lock, options);
+  const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
+  const cacheBytes = Math.min(MOST_CACHE_BYTES, Math.floor(memoryBytes * CACHE_SHARE));
+  const journal = await Journal.open(files, `${root}/${JOURNAL_NAME}`, { readOnly });
+  const packs = await FilePackStorage.open(files, `${root}/${PACKS_NAME}`, { readOnly });
+  const catalog = Catalog.open(inMemory ? ":memory:" : `${root}/${CATALOG_NAME}`, { readOnly, cacheBytes });
+  const pool = new WorkerPool({
+    workers: options.workers ?? availableParallelism(),
+    memoryBytes,
+    largestChunkBytes: marker.chunkElements * WIDEST_ELEMENT_BYTES,
+  });
+  const reserve = new ReserveFile(files, `${root}/${RESERVE_NAME}`, RESERVE_BYTES);
+  const reader = new ChunkReader({ catalog, packs, pool }, cacheBytes);
+  const committer = new Committer({ catalog, journal, packs, lock, reserve }, options.waitMs ?? DEFAULT_WAIT_MS);
+  const context = new StoreContext({
+    directory: root,
+    inMemory,
+    readOnly,
+    marker,
+    files,
+    userFiles: nodeFileSystem,
+    lock,
+    reserve,
+    catalog,
+    journal,
+    packs,
+    pool,
+    reader,
+    committer,
+    planInputs,
+  });
+  try {
+    await recover(context, options);
+    const store = new Store(context);
+    if (options.preset !== undefined && !readOnly && options.preset !== context.storePreset) {
+      await store.setPreset(options.preset);
+    }
+    return store;
+  } catch (error) {
+    await context.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Applies what a crash kept from the catalog; restores the reserve if there is room. */
+async function recover(context: StoreContext, options: OpenOptions): Promise<void> {
+  const { catalog, journal, committer, readOnly, reserve, inMemory } = context.parts;
+  if (readOnly) return;
+  const head = journal.position();
+  const applied = catalog.position();
+  const behind = head.sequence !== applied.sequence || head.segment !== applied.segment || head.offset !== applied.offset;
+  if (behind) {
+    await committer.exclusive(() => catchUp(context.parts, { recover: true }), { waitMs: options.waitMs });
+  }
+  if (!inMemory) await reserve.restore();
+}
+
+function checkOptions(options: OpenOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!OPTION_NAMES.has(name)) {
+      const close = [...OPTION_NAMES].find((known) => known.toLowerCase() === name.toLowerCase());
+      const advice = close === undefined ? `there are ${[...OPTION_NAMES].join(", ")}` : `it is spelled ${close}`;
+      throw new UsageError(name, `unknown option ${JSON.stringify(name)}: ${advice}`);
+    }
+  }
+  const { memoryBytes, workers, waitMs } = options;
+  if (memoryBytes !== undefined && !(memoryBytes >= LEAST_MEMORY_BYTES)) {
+    throw new UsageError("memoryBytes", `memoryBytes is ${memoryBytes}; at least ${LEAST_MEMORY_BYTES} (32 MiB) are needed`);
+  }
+  if (workers !== undefined && !(Number.isInteger(workers) && workers >= 0 && workers <= MOST_WORKERS)) {
+    throw new UsageError("workers", `workers is ${workers}; it must be an integer from 0 to ${MOST_WORKERS}`);
+  }
+  if (waitMs !== undefined && !(waitMs >= 0)) throw new UsageError("waitMs", `waitMs is ${waitMs}; it must not be negative`);
+}
+
+/** Locks and fsync cannot be trusted there, and two machines would write one store. */
+async function refuseNetwork(files: FileSystem, root: string): Promise<void> {
+  const kind = await files.networkKind(root);
+  if (kind === undefined) return;
+  throw new StoreOpenError(
+    root,
+    "network-file-system",
+    `it is on a network file system (${kind}), where locks and fsync cannot be trusted; use a local disk, and serve it to others`,
+  );
+}
+
+async function markerOf(files: FileSystem, root: string, lock: WriterLock, options: OpenOptions): Promise<Marker> {
+  const found = await readMarker(files, root);
+  if (found !== undefined) {
+    checkGeometry(found, options, root);
+    return found;
+  }
+  await refuseForeign(files, root);
+  if (options.readOnly === true || options.create === false) {
+    throw new StoreOpenError(root, "missing", "there is no store here");
+  }
+  await files.makeDirectory(root);
+  // Two processes may create the same store at once: whoever comes second finds the marker.
+  const lease = await lock.acquire({ waitMs: options.waitMs ?? DEFAULT_WAIT_MS });
+  try {
+    const other = await readMarker(files, root);
+    if (other !== undefined) {
+      checkGeometry(other, options, root);
+      return other;
+    }
+    await files.makeDirectory(`${root}/${JOURNAL_NAME}`);
+    await files.makeDirectory(`${root}/${PACKS_NAME}`);
+    return await createMarker(files, root, options.chunkElements ?? DEFAULT_CHUNK_ELEMENTS);
+  } finally {
+    lease.release();
+  }
+}
+
+function checkGeometry(marker: Marker, options: OpenOptions, root: string): void {
+  const { chunkElements } = options;
+  if (chunkElements === undefined || chunkElements === marker.chunkElements) return;
+  throw new StoreOpenError(root, "incompatible", `its chunks have ${marker.chunkElements} elements, not ${chunkElements}; that is fixed for a store's life`);
+}
+
+/** A directory that holds anything but the beginnings of a store is left alone. */
+async function refuseForeign(files: FileSystem, root: string): Promise<void> {
+  const status = await files.stat(root);
+  if (status === undefined) return;
+  if (status.kind !== "directory") throw new StoreOpenError(root, "not-a-store", "it is not a directory");
+  const ours = new Set([...LOCK_FILES, JOURNAL_NAME, PACKS_NAME]);
+  const others = (await files.list(root)).filter(({ name }) => !ours.has(name) && !name.startsWith("."));
+  if (others.length > 0) {
+    const some = others.slice(0, 3).map(({ name }) => name);
+    throw new StoreOpenError(root, "not-a-store", `it is not a store and not empty (${some.join(", ")}, ...); choose another directory`);
+  }
+}

@@ -1,0 +1,325 @@
+/**
+ * Resolves the intents of a write set against the catalog, under the lock, into an entry. Everything a caller may have got wrong is
+ * found here, since only here is it certain what is there: taken names, missing records, broken schemas, conflicts.
+ */
+import { AlreadyExistsError, ConflictError, equalBytes, NotFoundError, UsageError, VersionExpiredError } from "@tensorcask/codec";
+import type { DatasetRow, RecordRow } from "../catalog/catalog.ts";
+import type { JsonObject, RecordFacts } from "../model/entry.ts";
+import type { DatasetChange, EntryBuilder } from "./entry-builder.ts";
+import { recordIdText } from "./record-id.ts";
+import { checkRecord } from "./schema.ts";
+import type { DatasetRef, Expectation, Intent, PendingRecord, WriteSet } from "./write-set.ts";
+
+/** Adds a write set to an entry. Throws without a trace in the catalog; the builder is spoilt then. */
+export function resolveWriteSet(writeSet: WriteSet, builder: EntryBuilder): void {
+  for (const expectation of writeSet.expectations ?? []) expect(expectation, builder);
+  for (const intent of writeSet.intents) resolve(intent, builder, writeSet.note);
+}
+
+/**
+ * What a write set touches. Two write sets that touch the same thing do not share an entry, since the second must see what the first did.
+ * `exclusive` keys are of whole datasets.
+ */
+export function touches(writeSet: WriteSet): { keys: string[]; exclusive: string[] } {
+  const keys: string[] = [];
+  const exclusive: string[] = [];
+  for (const expectation of writeSet.expectations ?? []) {
+    if (expectation.kind === "version") exclusive.push(datasetKey(expectation.dataset));
+    else if (expectation.kind === "record") keys.push(recordKey(expectation.dataset, expectation.id));
+    else keys.push(nameKey(expectation.dataset, expectation.name));
+  }
+  for (const intent of writeSet.intents) {
+    switch (intent.kind) {
+      case "insert":
+        if (intent.record.name !== undefined) keys.push(nameKey(intent.dataset, intent.record.name));
+        break;
+      case "update":
+        keys.push(recordKey(intent.dataset, intent.id));
+        if (intent.name !== undefined) keys.push(nameKey(intent.dataset, intent.name));
+        break;
+      case "delete":
+        keys.push(recordKey(intent.dataset, intent.id));
+        break;
+      case "stage":
+      case "unstage":
+        break;
+      case "settings":
+      case "set-preset":
+      case "drop-preset":
+        exclusive.push("settings");
+        break;
+      case "create-dataset":
+        exclusive.push(`name ${intent.dataset.name}`, datasetKey(intent.dataset));
+        break;
+      default:
+        // Files bring and remove many records; they, and everything about a dataset as a whole, do not share an entry with its other changes.
+        exclusive.push(datasetKey(intent.dataset));
+    }
+  }
+  return { keys, exclusive };
+}
+
+function datasetKey(dataset: DatasetRef): string {
+  return dataset.id === 0 ? `new ${dataset.name}` : `dataset ${dataset.id}`;
+}
+
+function recordKey(dataset: DatasetRef, id: Uint8Array): string {
+  return `${datasetKey(dataset)}\0record ${recordIdText(id)}`;
+}
+
+function nameKey(dataset: DatasetRef, name: string): string {
+  return `${datasetKey(dataset)}\0name ${name}`;
+}
+
+function expect(expectation: Expectation, builder: EntryBuilder): void {
+  const dataset = rowOf(expectation.dataset, builder);
+  if (expectation.kind === "version") {
+    if (dataset.version !== expectation.version) throw new ConflictError(dataset.name, "");
+    return;
+  }
+  if (expectation.kind === "record") {
+    const row = builder.catalog.record(dataset.dataset, dataset.version, expectation.id);
+    if (row?.added !== expectation.added) throw new ConflictError(dataset.name, recordIdText(expectation.id));
+    return;
+  }
+  const [row] = builder.catalog.recordsNamed(dataset.dataset, dataset.version, expectation.name, 0);
+  const same = row === undefined ? expectation.id === undefined : expectation.id !== undefined && equalBytes(row.id, expectation.id);
+  if (!same) throw new ConflictError(dataset.name, expectation.name);
+}
+
+/** The row of a dataset; one that this entry creates counts as empty, at version 0. */
+function rowOf(ref: DatasetRef, builder: EntryBuilder): DatasetRow {
+  const created = builder.created.get(ref);
+  if (created !== undefined) return created;
+  const row = builder.catalog.datasetById(ref.id);
+  if (row === undefined) throw new NotFoundError("dataset", ref.name, "it was deleted");
+  return row;
+}
+
+function changeOf(dataset: DatasetRow, builder: EntryBuilder, note: string | undefined): DatasetChange {
+  const change = builder.change(dataset.dataset, dataset.version + 1);
+  change.note ??= note;
+  return change;
+}
+
+function resolve(intent: Intent, builder: EntryBuilder, note: string | undefined): void {
+  const { catalog } = builder;
+  switch (intent.kind) {
+    case "stage":
+      for (const pack of intent.packs) builder.pack(pack, true);
+      return;
+    case "unstage":
+      if (intent.firsts.length > 0) builder.ops.push({ op: "staged.drop", firsts: intent.firsts });
+      return;
+    case "settings":
+      builder.ops.push({ op: "settings.set", settings: intent.settings });
+      return;
+    case "set-preset":
+      builder.ops.push({ op: "preset.set", name: intent.name, preset: intent.preset });
+      return;
+    case "drop-preset":
+      if (catalog.preset(intent.name) === undefined) throw new NotFoundError("preset", intent.name);
+      builder.ops.push({ op: "preset.drop", name: intent.name });
+      return;
+    case "create-dataset": {
+      if (catalog.dataset(intent.dataset.name) !== undefined) throw new AlreadyExistsError("dataset", intent.dataset.name);
+      builder.createDataset(intent.dataset, intent);
+      return;
+    }
+    default:
+      resolveInDataset(intent, rowOf(intent.dataset, builder), builder, note);
+  }
+}
+
+type DatasetIntent = Exclude<
+  Intent,
+  { kind: "stage" | "unstage" | "settings" | "set-preset" | "drop-preset" | "create-dataset" }
+>;
+
+function resolveInDataset(intent: DatasetIntent, dataset: DatasetRow, builder: EntryBuilder, note: string | undefined): void {
+  const { catalog } = builder;
+  const id = dataset.dataset;
+  switch (intent.kind) {
+    case "set-dataset":
+      setDataset(intent, dataset, builder);
+      return;
+    case "drop-dataset":
+      builder.ops.push({ op: "dataset.drop", dataset: id });
+      return;
+    case "insert":
+      insert(intent.record, intent.replace, dataset, builder, note);
+      return;
+    case "update":
+      update(intent, dataset, builder, note);
+      return;
+    case "delete": {
+      if (catalog.record(id, dataset.version, intent.id) === undefined) {
+        throw new NotFoundError("record", recordIdText(intent.id), `in ${dataset.name}`);
+      }
+      changeOf(dataset, builder, note).removed.push(intent.id);
+      return;
+    }
+    case "put-file": {
+      const change = changeOf(dataset, builder, note);
+      const old = catalog.file(id, dataset.version, intent.file.path);
+      if (old !== undefined) change.filesRemoved.push(old.file);
+      const { path, format, bytes, sha256, parts, records } = intent.file;
+      const file = builder.nextFile();
+      change.filesAdded.push({ file, path, format, bytes, sha256, parts: parts.map((part) => builder.tensor(part)) });
+      for (const record of records) {
+        checkRecord(dataset.schema, record.tensor, record.metadata, `${path}#${record.name}`);
+        change.added.push(recordFacts(record, file, builder));
+      }
+      return;
+    }
+    case "delete-file": {
+      const file = catalog.file(id, dataset.version, intent.path);
+      if (file === undefined) throw new NotFoundError("file", intent.path, `in ${dataset.name}`);
+      changeOf(dataset, builder, note).filesRemoved.push(file.file);
+      return;
+    }
+    case "set-tag": {
+      const version = intent.version ?? dataset.version;
+      if (!catalog.hasVersion(id, version)) throw new VersionExpiredError(dataset.name, version);
+      if (!intent.move && catalog.tag(id, intent.tag) !== undefined) {
+        throw new AlreadyExistsError("tag", intent.tag, "move it with --move");
+      }
+      builder.ops.push({ op: "tag.set", dataset: id, tag: intent.tag, version });
+      return;
+    }
+    case "drop-tag":
+      if (catalog.tag(id, intent.tag) === undefined) throw new NotFoundError("tag", intent.tag, `in ${dataset.name}`);
+      builder.ops.push({ op: "tag.drop", dataset: id, tag: intent.tag });
+      return;
+    case "rollback":
+      rollback(intent.version, dataset, builder, note);
+      return;
+  }
+}
+
+function recordFacts(record: PendingRecord, file: number, builder: EntryBuilder): RecordFacts {
+  const { id, name, metadata } = record;
+  return {
+    id,
+    file,
+    tensor: builder.tensor(record.tensor),
+    ...(name !== undefined && { name }),
+    ...(metadata !== undefined && Object.keys(metadata).length > 0 && { metadata }),
+  };
+}
+
+function insert(
+  record: PendingRecord,
+  replace: boolean,
+  dataset: DatasetRow,
+  builder: EntryBuilder,
+  note: string | undefined,
+): void {
+  checkRecord(dataset.schema, record.tensor, record.metadata, record.name ?? "record");
+  const change = changeOf(dataset, builder, note);
+  takeName(record.name, undefined, replace, dataset, change, builder);
+  change.added.push(recordFacts(record, 0, builder));
+}
+
+/** Makes sure that a name is free, or frees it. */
+function takeName(
+  name: string | undefined,
+  holder: Uint8Array | undefined,
+  replace: boolean,
+  dataset: DatasetRow,
+  change: DatasetChange,
+  builder: EntryBuilder,
+): void {
+  if (name === undefined) return;
+  if (change.names.has(name)) throw new AlreadyExistsError("record", name, "it occurs twice in this commit");
+  change.names.add(name);
+  for (const row of builder.catalog.recordsNamed(dataset.dataset, dataset.version, name, 0)) {
+    if (holder !== undefined && equalBytes(row.id, holder)) continue;
+    if (change.removed.some((removed) => equalBytes(removed, row.id))) continue;
+    if (!replace) throw new AlreadyExistsError("record", name, "give { replace: true } to take its place");
+    change.removed.push(row.id);
+  }
+}
+
+function update(
+  intent: Extract<Intent, { kind: "update" }>,
+  dataset: DatasetRow,
+  builder: EntryBuilder,
+  note: string | undefined,
+): void {
+  const row = builder.catalog.record(dataset.dataset, dataset.version, intent.id);
+  if (row === undefined) throw new NotFoundError("record", recordIdText(intent.id), `in ${dataset.name}`);
+  if (intent.expectTensor !== undefined && row.tensor !== intent.expectTensor) {
+    throw new ConflictError(dataset.name, row.name ?? recordIdText(intent.id));
+  }
+  const change = changeOf(dataset, builder, note);
+  if (intent.name !== undefined && intent.name !== row.name) {
+    if (row.file !== 0) throw new UsageError("name", "a record of an imported file keeps the name it has there");
+    takeName(intent.name, intent.id, false, dataset, change, builder);
+  }
+  const name = intent.name ?? row.name;
+  const metadata = mergeJson(row.metadata ?? {}, intent.metadata ?? {});
+  const tensor = intent.tensor === undefined ? row.tensor : builder.tensor(intent.tensor);
+  if (dataset.schema !== null) {
+    const facts = intent.tensor ?? builder.catalog.tensor(row.tensor);
+    if (facts !== undefined) checkRecord(dataset.schema, facts, metadata, name ?? recordIdText(intent.id));
+  }
+  change.removed.push(intent.id);
+  change.added.push({
+    id: intent.id,
+    file: row.file,
+    tensor,
+    ...(name !== undefined && { name }),
+    ...(Object.keys(metadata).length > 0 && { metadata }),
+  });
+}
+
+/** Merges at the top level; null removes a key. */
+export function mergeJson(base: JsonObject, change: JsonObject): JsonObject {
+  const merged = new Map(Object.entries(base));
+  for (const [key, value] of Object.entries(change)) {
+    if (value === null) merged.delete(key);
+    else merged.set(key, value);
+  }
+  return Object.fromEntries(merged);
+}
+
+function setDataset(intent: Extract<Intent, { kind: "set-dataset" }>, dataset: DatasetRow, builder: EntryBuilder): void {
+  const { name, preset, metadata, schema, indexed } = intent;
+  if (name !== undefined && name !== dataset.name && builder.catalog.dataset(name) !== undefined) {
+    throw new AlreadyExistsError("dataset", name);
+  }
+  builder.ops.push({
+    op: "dataset.set",
+    dataset: dataset.dataset,
+    ...(name !== undefined && { name }),
+    ...(preset !== undefined && { preset }),
+    ...(metadata !== undefined && { metadata: mergeJson(dataset.metadata, metadata) }),
+    ...(schema !== undefined && { schema }),
+    ...(indexed !== undefined && { indexed }),
+  });
+}
+
+/** A version equal to an old one: what it lacks goes, what it had comes back, as rows of the new version. */
+function rollback(version: number, dataset: DatasetRow, builder: EntryBuilder, note: string | undefined): void {
+  const { catalog } = builder;
+  if (!catalog.hasVersion(dataset.dataset, version)) throw new VersionExpiredError(dataset.name, version);
+  const change = changeOf(dataset, builder, note ?? `rollback to ${version}`);
+  const back = catalog.changes(dataset.dataset, dataset.version, version);
+  const filesGone = new Set(back.filesRemoved.map((file) => file.file));
+  change.filesRemoved.push(...filesGone);
+  for (const row of back.removed) if (!filesGone.has(row.file)) change.removed.push(row.id);
+  const files = new Map<number, number>();
+  for (const row of back.filesAdded) {
+    const file = builder.nextFile();
+    files.set(row.file, file);
+    const { path, format, bytes, sha256, parts } = row;
+    change.filesAdded.push({ file, path, format, bytes, sha256, parts });
+  }
+  for (const row of back.added) change.added.push(again(row, files.get(row.file) ?? row.file));
+}
+
+function again(row: RecordRow, file: number): RecordFacts {
+  const { id, name, metadata, tensor } = row;
+  return { id, file, tensor, ...(name !== undefined && { name }), ...(metadata !== undefined && { metadata }) };
+}

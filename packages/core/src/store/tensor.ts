@@ -1,0 +1,55 @@
+/** A tensor as the store gives it back. */
+import {
+  type DType,
+  type DTypeName,
+  dtypeOf,
+  fromFloat32,
+  toFloat32,
+  type TypedArray,
+  typedArrayOf,
+  UsageError,
+} from "@tensorcask/codec";
+import type { ReadOptions } from "./types.ts";
+
+/** `{ dtype, shape, data }`; `dims` and `type` make it usable where an onnxruntime tensor is. The data is the caller's own. */
+export class Tensor {
+  readonly dtype: DTypeName;
+  readonly shape: readonly number[];
+  /** Elements in row-major order; the array type goes by the dtype (see `TensorData`). */
+  readonly data: TypedArray;
+
+  constructor(dtype: DTypeName, shape: readonly number[], data: TypedArray) {
+    this.dtype = dtype;
+    this.shape = shape;
+    this.data = data;
+  }
+
+  /** `shape`, as onnxruntime calls it. */
+  get dims(): readonly number[] {
+    return this.shape;
+  }
+
+  /** `dtype`, as onnxruntime calls it. */
+  get type(): DTypeName {
+    return this.dtype;
+  }
+
+  /** The little-endian bytes of the elements: a view. */
+  bytes(): Uint8Array {
+    return new Uint8Array(this.data.buffer, this.data.byteOffset, this.data.byteLength);
+  }
+}
+
+/** A tensor of source bytes, converted if asked. Throws `UsageError` for conversions that make no sense. */
+export function tensorOf(dtype: DType, shape: readonly number[], bytes: Uint8Array, options: ReadOptions = {}): Tensor {
+  const { as } = options;
+  if (as === undefined || as === dtype.name) return new Tensor(dtype.name, shape, typedArrayOf(dtype, bytes));
+  if (as !== "float32" && as !== "float16") {
+    throw new UsageError("as", `as ${JSON.stringify(as)} is not known; float32 and float16 are`);
+  }
+  const elements = shape.reduce((product, length) => product * length, 1);
+  const values = toFloat32(dtype, bytes, elements);
+  if (as === "float32") return new Tensor("float32", shape, values);
+  const half = dtypeOf("float16");
+  return new Tensor("float16", shape, typedArrayOf(half, fromFloat32(values, "float16")));
+}

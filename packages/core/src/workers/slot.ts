@@ -1,0 +1,59 @@
+/**
+ * Slots: the buffers that work passes through on its way between the disk, the threads and the caller.
+ *
+ *   +--------------------------+-------------------------------------------+
+ *   | input, `slotBytes`       | output, `slotBytes` + room for headers    |
+ *   +--------------------------+-------------------------------------------+
+ *
+ * Both halves are SharedArrayBuffers, so a worker reads and writes them in place and nothing is copied or transferred.
+ * A slot has one owner at a time: whoever acquired it, or the worker that a job was handed to. The pool of slots bounds the
+ * memory of imports, exports and large reads: who needs a slot waits until one is free.
+ */
+
+/** Headers of frames that do not shrink: a few dozen bytes for each chunk of at least 4 KiB, or the one chunk of a slot. */
+const OUTPUT_SLACK = 1 / 32;
+
+export interface Slot {
+  readonly input: Uint8Array;
+  readonly output: Uint8Array;
+}
+
+export class SlotPool {
+  readonly slotBytes: number;
+  readonly #limit: number;
+  readonly #free: Slot[] = [];
+  readonly #waiting: ((slot: Slot) => void)[] = [];
+  #made = 0;
+
+  constructor(slotBytes: number, limit: number) {
+    this.slotBytes = slotBytes;
+    this.#limit = limit;
+  }
+
+  /** How many slots can be in use at once. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** A slot of one's own; waits for one to be released when all are in use. */
+  async acquire(): Promise<Slot> {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#made < this.#limit) {
+      this.#made += 1;
+      const outputBytes = this.slotBytes + Math.ceil(this.slotBytes * OUTPUT_SLACK) + 65_536;
+      return {
+        input: new Uint8Array(new SharedArrayBuffer(this.slotBytes)),
+        output: new Uint8Array(new SharedArrayBuffer(outputBytes)),
+      };
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Gives a slot back; its contents may be overwritten at once. */
+  release(slot: Slot): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free.push(slot);
+    else next(slot);
+  }
+}

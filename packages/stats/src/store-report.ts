@@ -1,0 +1,98 @@
+/**
+ * What a whole store costs: every byte of its directory under some name, and the datasets side by side.
+ */
+import type { DatasetStats, StoreStats } from "@tensorcask/core";
+import { formatBytes, formatCount, formatItems, formatPercent, formatRatio } from "./quantity.ts";
+import { formatRatioParts, lossyBytesSaved, ratioParts } from "./ratio.ts";
+import { type Column, printable, renderFacts, renderTable } from "./table.ts";
+
+const datasetColumns: readonly Column[] = [
+  { title: "dataset" },
+  { title: "preset" },
+  { title: "", align: "left" },
+  { title: "records", align: "right" },
+  { title: "files", align: "right" },
+  { title: "version", align: "right" },
+  { title: "original", align: "right" },
+  { title: "stored", align: "right" },
+  { title: "exclusive", align: "right" },
+  { title: "ratio", align: "right" },
+];
+
+const spaceColumns: readonly Column[] = [
+  { title: "on disk" },
+  { title: "bytes", align: "right" },
+  { title: "of all", align: "right" },
+];
+
+/** One line per dataset. `stored` is what a dataset costs with its part of what it shares, `exclusive` what deleting it frees. */
+export function datasetTable(datasets: readonly DatasetStats[]): string[] {
+  return renderTable(
+    datasetColumns,
+    datasets.map((dataset) => [
+      dataset.name,
+      dataset.preset,
+      dataset.lossless ? "lossless" : "lossy",
+      formatCount(dataset.records),
+      formatCount(dataset.files),
+      String(dataset.version),
+      formatBytes(dataset.originalBytes),
+      formatBytes(dataset.amortizedBytes),
+      formatBytes(dataset.exclusiveBytes),
+      formatRatio(dataset.ratio),
+    ]),
+  );
+}
+
+/**
+ * Where the bytes of the directory are. The rows add up to `directoryBytes`: what datasets hold, kept history, frames that nothing
+ * uses, overheads by name, and the residual, which is zero when the store is at rest.
+ */
+export function spaceRows(stats: StoreStats): { readonly name: string; readonly bytes: number }[] {
+  const history = stats.datasets.reduce((sum, dataset) => sum + dataset.historyBytes, 0);
+  const current = stats.datasets.reduce((sum, dataset) => sum + dataset.amortizedBytes, 0);
+  return [
+    { name: "datasets", bytes: current },
+    { name: "kept old versions", bytes: history },
+    { name: "unreferenced (gc frees it)", bytes: stats.unreferencedBytes },
+    ...Object.entries(stats.overheads).map(([name, bytes]) => ({ name, bytes })),
+    { name: "residual", bytes: stats.residualBytes },
+  ];
+}
+
+/** Lines of the report over a store. */
+export function storeReport(stats: StoreStats): string[] {
+  const lossyBytes = stats.datasets.reduce((sum, dataset) => sum + lossyBytesSaved(dataset.layers), 0);
+  const parts = ratioParts(stats.ratio, stats.originalBytes, lossyBytes);
+  const lines = [
+    printable(stats.directory),
+    ...renderFacts([
+      ["preset", stats.preset],
+      [
+        "holds",
+        [
+          formatItems(stats.datasets.length, "dataset"),
+          formatItems(stats.tensors, "distinct tensor"),
+          formatItems(stats.chunks, "chunk"),
+        ].join(", "),
+      ],
+      ["original", formatBytes(stats.originalBytes)],
+      ["on disk", `${formatBytes(stats.directoryBytes)}, everything counted`],
+      ["ratio", formatRatioParts(parts)],
+    ]),
+    "",
+    ...renderTable(
+      spaceColumns,
+      spaceRows(stats).map((row) => [
+        row.name,
+        formatBytes(row.bytes),
+        formatPercent(row.bytes, stats.directoryBytes),
+      ]),
+      { indent: "  " },
+    ),
+  ];
+  if (stats.datasets.length > 0) {
+    lines.push("", ...datasetTable(stats.datasets));
+  }
+  return lines;
+}
