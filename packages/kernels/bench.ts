@@ -10,6 +10,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
 import {
   BLOCK_ELEMENTS_LIMIT,
+  type BlockCoder,
   decodeBlock,
   encodeBlock,
   encodedLimit,
@@ -181,8 +182,18 @@ function measure(input: Input): void {
   });
   const zstdDecode = best(() => void zstdDecompressSync(zstd, { maxOutputLength: whole.length }));
   report(input.name, "zstd 3", bytes, zstd.length, zstdEncode, zstdDecode);
+  for (const coder of ["rans", "ladder"] as const) measureCoder(input, coder, blocks, bytes, largest);
+}
+
+function measureCoder(
+  input: Input,
+  coder: BlockCoder,
+  blocks: Uint8Array[],
+  bytes: number,
+  largest: number,
+): void {
   const scratch = new Uint8Array(encodedLimit(largest));
-  const encoded = blocks.map((block) => scratch.slice(0, encodeBlock(block, input.layout, scratch)));
+  const encoded = blocks.map((block) => scratch.slice(0, encodeBlock(block, input.layout, coder, scratch)));
   const back = new Uint8Array(largest);
   blocks.forEach((block, i) => {
     const out = back.subarray(0, block.length);
@@ -191,14 +202,14 @@ function measure(input: Input): void {
   });
   const total = encoded.reduce((sum, block) => sum + block.length, 0);
   const encode = best(() => {
-    for (const block of blocks) encodeBlock(block, input.layout, scratch);
+    for (const block of blocks) encodeBlock(block, input.layout, coder, scratch);
   });
   const decode = best(() => {
     blocks.forEach((block, i) => {
       decodeBlock(encoded[i]!, back.subarray(0, block.length));
     });
   });
-  report("", "rans", bytes, total, encode, decode);
+  report("", coder, bytes, total, encode, decode);
 }
 
 function report(

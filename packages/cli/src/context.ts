@@ -13,16 +13,23 @@ export type Access = "read" | "write" | "create";
 /** Something records can be read from: a dataset as it is now, or one of its versions. */
 export type Readable = Dataset | DatasetView;
 
+/** What a command says about its end beside its output. */
+export interface Outcome {
+  /** Exit status of a command that ends without an error; `verify` sets it when it finds damage. */
+  status: number;
+  /** What to do after Ctrl-C. */
+  afterInterruption?: string;
+}
+
 export class CommandContext {
   readonly host: Host;
   readonly options: GlobalOptions;
-  /** Exit status of a command that ends without an error; `verify` sets it when it finds damage. */
-  readonly setStatus: (status: number) => void;
+  readonly outcome: Outcome;
 
-  constructor(host: Host, options: GlobalOptions, setStatus: (status: number) => void) {
+  constructor(host: Host, options: GlobalOptions, outcome: Outcome) {
     this.host = host;
     this.options = options;
-    this.setStatus = setStatus;
+    this.outcome = outcome;
   }
 
   get json(): boolean {

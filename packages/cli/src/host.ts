@@ -23,7 +23,7 @@ export interface Engine {
   openStore(directory: string, options?: OpenOptions): Promise<Store>;
   rebuildStore(
     directory: string,
-    options?: LongCallOptions,
+    options?: LongCallOptions & { readonly waitMs?: number },
   ): Promise<{ readonly entries: number; readonly chunks: number; readonly seconds: number }>;
 }
 

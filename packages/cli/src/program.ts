@@ -4,7 +4,7 @@
  */
 import { Command } from "commander";
 import { addExamples } from "./command.ts";
-import { CommandContext } from "./context.ts";
+import { CommandContext, type Outcome } from "./context.ts";
 import { addGlobalOptions, globalOptionsOf } from "./global-options.ts";
 import type { Host } from "./host.ts";
 import { commands } from "./registry.ts";
@@ -12,8 +12,7 @@ import { packageVersion } from "./version.ts";
 
 export interface ProgramOptions {
   readonly host: Host;
-  /** Called by a command that ends without an error, but not well. */
-  readonly setStatus: (status: number) => void;
+  readonly outcome: Outcome;
   /** Errors go to JSON: commander must not print its own. */
   readonly quiet: boolean;
 }
@@ -39,7 +38,7 @@ function describeProgram(program: Command): void {
 }
 
 /** Builds the program for one run. */
-export function buildProgram({ host, setStatus, quiet }: ProgramOptions): Command {
+export function buildProgram({ host, outcome, quiet }: ProgramOptions): Command {
   const program = new Command();
   describeProgram(program);
   program.exitOverride();
@@ -51,7 +50,7 @@ export function buildProgram({ host, setStatus, quiet }: ProgramOptions): Comman
     getErrHasColors: () => false,
   });
   const open = (command: Command): CommandContext =>
-    new CommandContext(host, globalOptionsOf(command), setStatus);
+    new CommandContext(host, globalOptionsOf(command), outcome);
   const loads = new Map<Command, () => Promise<void>>();
   for (const entry of commands) {
     const command = program.command(entry.name).summary(entry.summary).helpGroup(entry.group);

@@ -7,7 +7,7 @@ import type { Sink } from "./host.ts";
 
 /** A command that is done sooner shows no bar: one that flashes by is noise. */
 const APPEARS_AFTER_MS = 250;
-const BAR_CELLS = 24;
+const BAR_CELLS = 16;
 /** Longest name of what is being worked on, in characters, so that the line fits most terminals. */
 const ITEM_CHARACTERS = 32;
 
@@ -27,19 +27,28 @@ function shortened(item: string): string {
   return text.length > ITEM_CHARACTERS ? `...${text.slice(3 - ITEM_CHARACTERS)}` : text;
 }
 
-/** The line of a bar: phase, bar, share, bytes, speed, time left, item. Pure. */
+/** Whole seconds: more would flicker. */
+function timeLeft(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return whole < 60 ? `${whole} s left` : `${formatSeconds(whole)} left`;
+}
+
+/** The line of a bar: phase, bar, share, bytes, speed, time left, item. The last step, a commit, is all or nothing: only named. Pure. */
 export function progressLine(line: ProgressLine): string {
+  if (line.phase === "commit") {
+    return "commit ...";
+  }
   const share = line.total > 0 ? Math.min(1, line.done / line.total) : 0;
   const filled = Math.round(share * BAR_CELLS);
   const speed = line.elapsedSeconds > 0 ? line.done / line.elapsedSeconds : 0;
   const left = speed > 0 && line.total > line.done ? (line.total - line.done) / speed : undefined;
   return [
-    line.phase.padEnd(10),
+    line.phase,
     `[${"=".repeat(filled)}${" ".repeat(BAR_CELLS - filled)}]`,
     `${Math.floor(share * 100)} %`.padStart(5),
     `${formatBytes(line.done)} of ${formatBytes(line.total)}`,
     ...(speed > 0 ? [`${formatBytes(speed)}/s`] : []),
-    ...(left === undefined ? [] : [`${formatSeconds(Math.ceil(left))} left`]),
+    ...(left === undefined ? [] : [timeLeft(left)]),
     ...(line.item === undefined ? [] : [shortened(line.item)]),
   ].join("  ");
 }

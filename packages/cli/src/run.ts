@@ -2,6 +2,7 @@
  * One run of the command line: arguments in, exit status out. All failures end here: 0 ok, 1 failed, 2 wrong usage, 130 after Ctrl-C.
  */
 import { CommanderError } from "commander";
+import type { Outcome } from "./context.ts";
 import { exitStatus, failureJson, failureLines, failureOf, isCancellation, isDisplayed } from "./failure.ts";
 import { type Host, signalStatus } from "./host.ts";
 import { buildProgram } from "./program.ts";
@@ -22,9 +23,10 @@ function withoutHelpCommand(argv: readonly string[]): readonly string[] {
   return commands.some((command) => command.name === name) ? [name, ...rest, "--help"] : [name];
 }
 
-async function reportInterruption(host: Host, json: boolean): Promise<number> {
+async function reportInterruption(host: Host, json: boolean, outcome: Outcome): Promise<number> {
   const signal = String(host.signal.reason);
-  const message = `interrupted (${signal}): the command stopped, the store is whole`;
+  const advice = outcome.afterInterruption === undefined ? "" : `; ${outcome.afterInterruption}`;
+  const message = `interrupted (${signal}): the command stopped, the store is whole${advice}`;
   if (json) {
     await host.stdout.write(`${JSON.stringify({ error: { tag: "cancelled", message, signal } })}\n`);
   } else {
@@ -58,21 +60,18 @@ async function reportFailure(error: unknown, host: Host, json: boolean): Promise
  */
 export async function run(argv: readonly string[], host: Host): Promise<number> {
   const json = wantsJson(argv);
-  let status: number = exitStatus.ok;
-  const setStatus = (value: number): void => {
-    status = value;
-  };
+  const outcome: Outcome = { status: exitStatus.ok };
   try {
-    await buildProgram({ host, setStatus, quiet: json }).parseAsync([...withoutHelpCommand(argv)], {
+    await buildProgram({ host, outcome, quiet: json }).parseAsync([...withoutHelpCommand(argv)], {
       from: "user",
     });
-    return status;
+    return outcome.status;
   } catch (error) {
     if (isDisplayed(error)) {
       return exitStatus.ok;
     }
     return host.signal.aborted && isCancellation(error)
-      ? reportInterruption(host, json)
+      ? reportInterruption(host, json, outcome)
       : reportFailure(error, host, json);
   }
 }

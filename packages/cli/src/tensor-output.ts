@@ -3,32 +3,10 @@
  * only when it is complete.
  */
 import { open, rename, unlink } from "node:fs/promises";
-import { extname } from "node:path";
 import { dtypeOf, type TensorData } from "@tensorcask/codec";
 import { layoutSafetensors } from "@tensorcask/core";
-import { CommandUsageError } from "./failure.ts";
 import type { Sink } from "./host.ts";
-
-export type OutputFormat = "raw" | "safetensors";
-
-const formats: Readonly<Record<string, OutputFormat>> = {
-  ".bin": "raw",
-  ".raw": "raw",
-  ".safetensors": "safetensors",
-};
-
-/** The format of an output file, by its extension. Throws `CommandUsageError`. */
-export function outputFormat(path: string): OutputFormat {
-  const extension = extname(path).toLowerCase();
-  const format = Object.hasOwn(formats, extension) ? formats[extension] : undefined;
-  if (format === undefined) {
-    throw new CommandUsageError(
-      "out",
-      `--out ${path}: the extension says the format; known: ${Object.keys(formats).join(", ")}, or - for raw bytes on standard output`,
-    );
-  }
-  return format;
-}
+import type { OutputFormat } from "./output-format.ts";
 
 /** A tensor in pieces: what the whole is, and its elements in order. */
 export interface TensorStream {

@@ -7,9 +7,11 @@ describe("progressLine", () => {
   it("shows phase, bar, share, bytes, speed, time left and item", () => {
     expect(
       progressLine({ phase: "import", done: 5e6, total: 1e7, item: "model.safetensors", elapsedSeconds: 2 }),
-    ).toBe(
-      "import      [============            ]   50 %  5.00 MB of 10.0 MB  2.50 MB/s  2.00 s left  model.safetensors",
-    );
+    ).toBe("import  [========        ]   50 %  5.00 MB of 10.0 MB  2.50 MB/s  2 s left  model.safetensors");
+  });
+
+  it("only names a commit", () => {
+    expect(progressLine({ phase: "commit", done: 0, total: 1, elapsedSeconds: 1 })).toBe("commit ...");
   });
 
   it("stands empty and over-full totals", () => {

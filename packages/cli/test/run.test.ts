@@ -20,6 +20,7 @@ const imported: ImportResult = {
   bytesShared: 0,
   chunksShared: 0,
   quantized: 0,
+  lossyBytesSaved: 0,
   notes: [],
   skipped: [],
   version: 1,
@@ -117,8 +118,8 @@ describe("wrong usage is exit status 2", () => {
     [["set"], "name a dataset"],
     [["set", "llm", "--keep-versions", "1"], "for the whole store"],
     [["set", "llm", "w", "--no-index"], "not for records"],
-    [["put", "llm", "x.bin", "--dtype", "float32"], "both --dtype and --shape"],
-    [["put", "llm", "x.txt"], "expected a .safetensors file"],
+    [["put", "llm", import.meta.filename, "--dtype", "float32"], "both --dtype and --shape"],
+    [["put", "llm", import.meta.filename], "expected a .safetensors file"],
     [["presets", "nope"], "too many arguments"],
   ])("%j", async (argv, message) => {
     const host = fakeHost();

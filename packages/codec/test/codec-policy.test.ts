@@ -66,7 +66,13 @@ describe("reading policies", () => {
       ["gzip", 1],
       ["lz4", 2],
       ["zstd", 3],
+      ["brotli", 4],
       ["planes", 5],
+      ["bitshuffle", 8],
+      ["delta", 9],
+      ["rle", 11],
+      ["sparse", 13],
+      ["cluster", 14],
     ]);
   });
 });

@@ -33,6 +33,7 @@ export { bufferSource, fileSource, type FilePlan, type OpenSource, type PlanPart
 export { addressOf } from "./store/address.ts";
 export { Dataset } from "./store/dataset.ts";
 export { DatasetView } from "./store/dataset-view.ts";
+export { type RebuildStoreOptions, rebuildStore } from "./store/rebuild.ts";
 export { type ExportOptions, Store } from "./store/store.ts";
 export { StoredRecord } from "./store/stored-record.ts";
 export { Tensor } from "./store/tensor.ts";

@@ -61,13 +61,22 @@ export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString(
 
 export class Model {
   readonly chunks = new Map<number, ModelChunk>();
-  readonly packs = new Map<number, { name: string; tail: boolean; committedBytes: number; frames: FrameFacts[] }>();
+  readonly packs = new Map<
+    number,
+    { name: string; tail: boolean; committedBytes: number; frames: FrameFacts[] }
+  >();
   readonly tensors = new Map<number, TensorFacts>();
   readonly datasets = new Map<number, ModelDataset>();
   readonly staged = new Map<number, { first: number; count: number; timeMs: number }>();
   readonly presets = new Map<string, JsonObject>();
   settings: JsonObject = {};
-  readonly next: { -readonly [kind in keyof Counters]: number } = { chunk: 1, tensor: 1, pack: 1, dataset: 1, file: 1 };
+  readonly next: { -readonly [kind in keyof Counters]: number } = {
+    chunk: 1,
+    tensor: 1,
+    pack: 1,
+    dataset: 1,
+    file: 1,
+  };
   sequence = 0;
   records = 0;
 
@@ -79,7 +88,12 @@ export class Model {
       .sort((a, b) => a.offset - b.offset);
 
   position(): JournalPosition {
-    return { sequence: this.sequence, hash: sha(`entry ${this.sequence}`), segment: "00000001-00000001.log", offset: 64 + this.sequence };
+    return {
+      sequence: this.sequence,
+      hash: sha(`entry ${this.sequence}`),
+      segment: "00000001-00000001.log",
+      offset: 64 + this.sequence,
+    };
   }
 
   /** Carries out a step: one entry (or none, where the step makes no sense now), applied here and there. */
@@ -148,7 +162,13 @@ export class Model {
     const runs: number[] = [];
     ids.forEach((id, at) => {
       const chain = [[], [3], [5, 3], [1]][(seed + at) % 4]!;
-      const frame = { hash: hashes[at]!, offset: end, frameBytes: 70 + ((seed * 7 + at * 13) % 101), rawBytes: 100 + id, chain };
+      const frame = {
+        hash: hashes[at]!,
+        offset: end,
+        frameBytes: 70 + ((seed * 7 + at * 13) % 101),
+        rawBytes: 100 + id,
+        chain,
+      };
       target.frames.push(frame);
       this.chunks.set(id, { frame, pack });
       end += frame.frameBytes;
@@ -168,7 +188,12 @@ export class Model {
     const pack = this.#pack(a % 3 === 0, ops);
     const ids = Array.from({ length: 1 + (a % 4) }, (_, at) => this.next.chunk + at);
     this.next.chunk += ids.length;
-    const frames = this.#place(pack, ids, ids.map((id) => sha(`chunk ${id}`)), b);
+    const frames = this.#place(
+      pack,
+      ids,
+      ids.map((id) => sha(`chunk ${id}`)),
+      b,
+    );
     if (c % 5 === 0) {
       ops.push({ ...frames, staged: true });
       this.staged.set(ids[0]!, { first: ids[0]!, count: ids.length, timeMs: entry.timeMs });
@@ -204,15 +229,30 @@ export class Model {
           shape,
           geometry: "elements",
           quantization: { quantizer: "int8", parameters: { granularity: "auto" }, error, bitsPerWeight: 8.5 },
-          arrays: [{ ...values, dtype: 4 }, { role: "scales", dtype: 22, shape: [1], place: { bundle: other, offset: 8 } }],
+          arrays: [
+            { ...values, dtype: 4 },
+            { role: "scales", dtype: 22, shape: [1], place: { bundle: other, offset: 8 } },
+          ],
         };
       }
       case 1:
         return { key, dtype: 22, shape, geometry: "elements", note: "it holds NaN", arrays: [values] };
       case 2:
-        return { key, dtype: 5, shape: [9], geometry: "content", arrays: [{ ...values, dtype: 5, shape: [9], place: { runs: [chunk, 1, other, 1] } }] };
+        return {
+          key,
+          dtype: 5,
+          shape: [9],
+          geometry: "content",
+          arrays: [{ ...values, dtype: 5, shape: [9], place: { runs: [chunk, 1, other, 1] } }],
+        };
       default:
-        return { key, dtype: a % 2 === 0 ? 22 : 21, shape, geometry: "elements", arrays: [{ ...values, dtype: a % 2 === 0 ? 22 : 21 }] };
+        return {
+          key,
+          dtype: a % 2 === 0 ? 22 : 21,
+          shape,
+          geometry: "elements",
+          arrays: [{ ...values, dtype: a % 2 === 0 ? 22 : 21 }],
+        };
     }
   }
 
@@ -271,10 +311,17 @@ export class Model {
       // An update of the metadata is a removal and an addition of the same id.
       const updated = gone
         .filter((record) => c % 2 === 0 && (record.file === 0 || files.has(record.file)))
-        .map(({ added: _, ...record }): RecordFacts => ({ ...record, metadata: { ...metadata, updated: version } }));
+        .map(
+          ({ added: _, ...record }): RecordFacts => ({
+            ...record,
+            metadata: { ...metadata, updated: version },
+          }),
+        );
       if (updated.length > 0) {
         ops.push({ op: "records.add", dataset, version, records: updated });
-        updated.forEach((record) => records.set(hexOf(record.id), { ...record, added: version }));
+        for (const record of updated) {
+          records.set(hexOf(record.id), { ...record, added: version });
+        }
       }
     }
     let file = 0;
@@ -282,7 +329,14 @@ export class Model {
       file = this.next.file;
       this.next.file += 1;
       const parts = Array.from({ length: c % 5 }, (_, at) => tensors[(b * at + c) % tensors.length]!);
-      const facts: FileFacts = { file, path: `dir/file-${file}.bin`, format: "opaque", bytes: 50 + c, sha256: sha(`file ${file}`), parts };
+      const facts: FileFacts = {
+        file,
+        path: `dir/file-${file}.bin`,
+        format: "opaque",
+        bytes: 50 + c,
+        sha256: sha(`file ${file}`),
+        parts,
+      };
       files.set(file, { ...facts, added: version });
       ops.push({ op: "files.add", dataset, version, files: [facts] });
     }
@@ -291,11 +345,19 @@ export class Model {
       this.records += 1;
       const tensor = tensors[(a + b * at) % tensors.length]!;
       const name = at % 2 === 0 ? { name: `name ${(b + at) % 4}` } : {};
-      added.push({ id: recordId(this.records), file, tensor, ...name, ...(at % 3 === 0 ? {} : { metadata }) });
+      added.push({
+        id: recordId(this.records),
+        file,
+        tensor,
+        ...name,
+        ...(at % 3 === 0 ? {} : { metadata }),
+      });
     }
     if (added.length > 0) {
       ops.push({ op: "records.add", dataset, version, records: added });
-      added.forEach((record) => records.set(hexOf(record.id), { ...record, added: version }));
+      for (const record of added) {
+        records.set(hexOf(record.id), { ...record, added: version });
+      }
       if (c % 11 === 0) {
         // Added and removed by the same version: never visible.
         ops.push({ op: "records.remove", dataset, version, ids: [added[0]!.id] });
@@ -313,7 +375,9 @@ export class Model {
       return [];
     }
     const tagged = new Set(set.tags.values());
-    const kept = [...set.sights.keys()].filter((version) => version === set.version || tagged.has(version) || (version + b) % 3 === 0);
+    const kept = [...set.sights.keys()].filter(
+      (version) => version === set.version || tagged.has(version) || (version + b) % 3 === 0,
+    );
     for (const version of [...set.sights.keys()]) {
       if (!kept.includes(version)) {
         set.sights.delete(version);
@@ -376,7 +440,14 @@ export class Model {
       ids.reverse();
     }
     if (ids.length > 0) {
-      ops.push(this.#place(pack, ids, ids.map((id) => this.chunks.get(id)!.frame.hash), b));
+      ops.push(
+        this.#place(
+          pack,
+          ids,
+          ids.map((id) => this.chunks.get(id)!.frame.hash),
+          b,
+        ),
+      );
     }
     this.packs.delete(old);
     ops.push({ op: "pack.drop", packs: [old] });
@@ -392,7 +463,9 @@ export class Model {
           used.add(record.tensor);
         }
         for (const file of files.values()) {
-          file.parts.forEach((tensor) => used.add(tensor));
+          for (const tensor of file.parts) {
+            used.add(tensor);
+          }
         }
       }
     }
@@ -405,7 +478,10 @@ export class Model {
         return [place.bundle];
       }
       const [first = 0, count = 0, ...rest] = place.runs;
-      return [...Array.from({ length: count }, (_, at) => first + at), ...(rest.length > 0 ? [rest[0]!] : [])];
+      return [
+        ...Array.from({ length: count }, (_, at) => first + at),
+        ...(rest.length > 0 ? [rest[0]!] : []),
+      ];
     });
   }
 
@@ -432,9 +508,15 @@ export class Model {
   #collect(entry: Entry, a: number): Op[] {
     const dead = this.dead(entry.timeMs, 1000 * (a % 20));
     const runs = (ids: readonly number[]): number[] => ids.flatMap((id) => [id, 1]);
-    dead.tensors.forEach((id) => this.tensors.delete(id));
-    dead.chunks.forEach((id) => this.chunks.delete(id));
-    dead.stagedFirsts.forEach((first) => this.staged.delete(first));
+    for (const id of dead.tensors) {
+      this.tensors.delete(id);
+    }
+    for (const id of dead.chunks) {
+      this.chunks.delete(id);
+    }
+    for (const first of dead.stagedFirsts) {
+      this.staged.delete(first);
+    }
     return [
       { op: "tensors.drop", tensors: runs(dead.tensors) },
       { op: "chunks.drop", chunks: runs(dead.chunks) },

@@ -51,7 +51,9 @@ function compareVersion(catalog: Catalog, set: ModelDataset, version: number, si
   expect(pages(catalog, dataset, version)).toEqual(expected);
   expect(catalog.count({ dataset, version })).toBe(expected.length);
   const odd = expected.flatMap((_, at) => (at % 2 === 1 ? [at] : []));
-  expect(catalog.ordinals({ dataset, version }, [...odd, expected.length + 3])).toEqual(odd.map((at) => expected[at]!.id));
+  expect(catalog.ordinals({ dataset, version }, [...odd, expected.length + 3])).toEqual(
+    odd.map((at) => expected[at]!.id),
+  );
   for (const record of expected) {
     expect(catalog.record(dataset, version, record.id)).toEqual(record);
     if (record.name !== undefined) {
@@ -59,7 +61,9 @@ function compareVersion(catalog: Catalog, set: ModelDataset, version: number, si
       expect(catalog.recordsNamed(dataset, version, record.name)).toEqual(named.slice(0, 32));
       const ofFile = named.filter((other) => other.file === record.file);
       expect(catalog.recordsNamed(dataset, version, record.name, record.file)).toEqual(ofFile);
-      expect(catalog.page({ dataset, version, name: record.name, file: record.file }, undefined, 100)).toEqual(ofFile);
+      expect(
+        catalog.page({ dataset, version, name: record.name, file: record.file }, undefined, 100),
+      ).toEqual(ofFile);
     }
   }
   const files = [...sight.files.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -80,16 +84,23 @@ function compareChanges(catalog: Catalog, set: ModelDataset): void {
   const changes = catalog.changes(dataset, from, to);
   expect(changes.added.map((record) => hexOf(record.id)).sort()).toEqual(differing(current, old).sort());
   expect(changes.removed.map((record) => hexOf(record.id)).sort()).toEqual(differing(old, current).sort());
-  const missing = (a: Sight, b: Sight): number[] => [...a.files.keys()].filter((file) => !b.files.has(file)).sort();
+  const missing = (a: Sight, b: Sight): number[] =>
+    [...a.files.keys()].filter((file) => !b.files.has(file)).sort();
   expect(changes.filesAdded.map(({ file }) => file).sort()).toEqual(missing(current, old));
   expect(changes.filesRemoved.map(({ file }) => file).sort()).toEqual(missing(old, current));
 }
 
 function compareReads(model: Model, catalog: Catalog, staged?: "staged in pieces"): void {
-  expect(catalog.position()).toEqual(model.sequence === 0 ? { sequence: 0, hash: new Uint8Array(32), segment: "", offset: 0 } : model.position());
+  expect(catalog.position()).toEqual(
+    model.sequence === 0
+      ? { sequence: 0, hash: new Uint8Array(32), segment: "", offset: 0 }
+      : model.position(),
+  );
   expect(catalog.counters()).toEqual(model.next);
   expect(catalog.settings()).toEqual(model.settings);
-  expect(catalog.presets()).toEqual([...model.presets].map(([name, preset]) => ({ name, preset })).sort(byName));
+  expect(catalog.presets()).toEqual(
+    [...model.presets].map(([name, preset]) => ({ name, preset })).sort(byName),
+  );
   expect(catalog.packs()).toEqual(
     [...model.packs].map(([pack, { name, tail, committedBytes }]) => ({ pack, name, tail, committedBytes })),
   );
@@ -109,7 +120,9 @@ function compareReads(model: Model, catalog: Catalog, staged?: "staged in pieces
   }
   const tensors = [...model.tensors].map(([id, facts]) => ({ id, ...facts }));
   expect(catalog.tensors(model.tensors.keys())).toEqual(tensors);
-  expect(catalog.resolveTensors(tensors.map((tensor) => tensor.key))).toEqual(tensors.map((tensor) => tensor.id));
+  expect(catalog.resolveTensors(tensors.map((tensor) => tensor.key))).toEqual(
+    tensors.map((tensor) => tensor.id),
+  );
   const sets = [...model.datasets.values()];
   expect(catalog.datasets()).toEqual(sets.map(({ facts, version }) => ({ ...facts, version })).sort(byName));
   for (const set of sets) {
@@ -160,9 +173,10 @@ function dump(model: Model, catalog: Catalog): unknown {
 /** Chunks that the current version uses, and those that only kept old ones do. */
 function chunkSets(model: Model, set: ModelDataset): { current: Set<number>; history: Set<number> } {
   const of = (sight: Sight): number[] =>
-    [...[...sight.records.values()].map((record) => record.tensor), ...[...sight.files.values()].flatMap((file) => file.parts)].flatMap(
-      (tensor) => model.chunksOf(tensor),
-    );
+    [
+      ...[...sight.records.values()].map((record) => record.tensor),
+      ...[...sight.files.values()].flatMap((file) => file.parts),
+    ].flatMap((tensor) => model.chunksOf(tensor));
   const current = new Set(set.version === 0 ? [] : of(set.sights.get(set.version)!));
   const all = [...set.sights.values()].flatMap(of);
   return { current, history: new Set(all.filter((chunk) => !current.has(chunk))) };
@@ -170,7 +184,8 @@ function chunkSets(model: Model, set: ModelDataset): { current: Set<number>; his
 
 function compareUsage(model: Model, catalog: Catalog): void {
   const usage = catalog.usage();
-  const sum = (ids: Iterable<number>, of: (id: number) => number): number => [...ids].reduce((total, id) => total + of(id), 0);
+  const sum = (ids: Iterable<number>, of: (id: number) => number): number =>
+    [...ids].reduce((total, id) => total + of(id), 0);
   const frame = (id: number): number => model.chunks.get(id)!.frame.frameBytes;
   const paid = usage.datasets.reduce((total, each) => total + each.amortizedBytes + each.historyBytes, 0);
   expect(paid + usage.unreferencedBytes).toBe(usage.frameBytes);
@@ -186,7 +201,9 @@ function compareUsage(model: Model, catalog: Catalog): void {
     const ownersOf = (chunk: number, which: "current" | "history"): number[] =>
       sets.filter((other) => other[which].has(chunk)).map((other) => other.set.facts.dataset);
     const sight = set.sights.get(set.version);
-    const alone = [...current].filter((chunk) => ownersOf(chunk, "current").length === 1 && ownersOf(chunk, "history").length === 0);
+    const alone = [...current].filter(
+      (chunk) => ownersOf(chunk, "current").length === 1 && ownersOf(chunk, "history").length === 0,
+    );
     const expected: Partial<DatasetUsage> = {
       records: sight?.records.size ?? 0,
       files: sight?.files.size ?? 0,

@@ -1,4 +1,7 @@
-/** The test file systems themselves: what they log, replay and break. And the reserve, which needs a full disk. */
+/**
+ * The test file systems themselves: what they log, replay and break. And the reserve, which needs a full
+ * disk.
+ */
 import { equalBytes } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
 import { failingFileSystem } from "../src/files/failing.ts";

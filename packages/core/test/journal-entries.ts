@@ -1,4 +1,7 @@
-/** Entries for the journal's tests: any at all (for property tests), and small ones that are told apart by their number. */
+/**
+ * Entries for the journal's tests: any at all (for property tests), and small ones that are told apart by
+ * their number.
+ */
 import fc from "fast-check";
 import type {
   ArrayFacts,
@@ -34,7 +37,7 @@ function record<T extends object>(
   model: { [Key in keyof T]-?: fc.Arbitrary<T[Key] | undefined> },
 ): fc.Arbitrary<T> {
   return fc
-    .record(model as { [Key in keyof T]: fc.Arbitrary<unknown> })
+    .record(model as Record<string, fc.Arbitrary<unknown>>)
     .map(
       (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T,
     );

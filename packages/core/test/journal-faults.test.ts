@@ -1,4 +1,7 @@
-/** Disks that fail under the journal: what was refused is not there, what was acknowledged is, and the chain is whole. */
+/**
+ * Disks that fail under the journal: what was refused is not there, what was acknowledged is, and the chain
+ * is whole.
+ */
 import { beforeEach, describe, expect, test } from "vitest";
 import { type FailingFileSystem, type FaultKind, failingFileSystem } from "../src/files/failing.ts";
 import { type MemoryFileSystem, memoryFileSystem } from "../src/files/memory.ts";

@@ -1,6 +1,7 @@
 /**
- * Run by lock.test.ts as a process of its own: `node lock-child.ts <directory> hold` takes the lock, says so and keeps it;
- * `... count <times>` adds one to the number in the file `counter`, so many times, each time under the lock.
+ * Run by lock.test.ts as a process of its own: `node lock-child.ts <directory> hold` takes the lock, says so
+ * and keeps it; `... count <times>` adds one to the number in the file `counter`, so many times, each time
+ * under the lock.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

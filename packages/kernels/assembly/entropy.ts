@@ -1,20 +1,28 @@
 // Entropy coding of blocks of floats, other words and bytes: see entropy-memory.ts for the memory and its limits, the host's
 // block format for what is written. The host plans (which tables, which modes) and hands over work by addresses of this memory.
 import { PLANES, PLANE_STEP, WORDS } from "./entropy-memory";
+import { prepareHalf } from "./half";
 import { prepareJoint } from "./joint";
+import { prepareLadder } from "./ladder";
 import { prepareRans } from "./rans";
 import { joinWords2, joinWords4, joinWords8, splitWords2, splitWords4, splitWords8 } from "./transpose";
 
 export {
-  BLOCK, BLOCK_BYTES, COUNTS, ESCAPES, FREQUENCIES, OVERRUN, PLANES, PLANE_STEP, REST, STATES, WORDS,
+  BLOCK, BLOCK_BYTES, COUNTS, ESCAPES, FREQUENCIES, OVERRUN, PLANES, PLANE_STEP, REST, RUNGS, STATES, WORDS,
 } from "./entropy-memory";
+export { joinHalf, splitHalf } from "./half";
 export { joinJoint2, joinJoint4, splitJoint2, splitJoint4 } from "./joint";
+export {
+  downOne, downThree1, downThree2, downThree4, upOne, upThree1, upThree2, upThree4,
+} from "./ladder";
 export { buildDecode, buildEncode, collectEscapes, collectOutside, patchEscapes, ransDecode, ransEncode } from "./rans";
 export { sampleFloats2, sampleFloats4, sampleHalves, samplePlane } from "./sample";
 
 export function prepare(): void {
   prepareRans();
+  prepareHalf();
   prepareJoint();
+  prepareLadder();
 }
 
 // Words of `width` bytes at WORDS to planes at PLANES and back. A width of 1 needs neither: its plane is its words.

@@ -171,11 +171,12 @@ export function patchEscapes(plane: usize, count: usize, escape: u32, list: usiz
   return i32x4.add(i32x4.sub(sum, excess), i32x4.shr_u(range, 16));
 }
 
-// Codes the `count` symbols (a multiple of 32) of a plane. The words end at BLOCK + OVERRUN; returns where they start. The states
-// are left in STATES.
+// Codes the `count` symbols (a multiple of 32) of a plane, beginning with the states in STATES and leaving them there. The words end at
+// BLOCK + OVERRUN; returns where they start.
 export function ransEncode(plane: usize, count: usize): usize {
   const low16 = v128.load(LOW_16), rounder = v128.load(ROUNDER);
-  let x0 = i32x4.splat(LOWEST_STATE), x1 = x0, x2 = x0, x3 = x0, x4 = x0, x5 = x0, x6 = x0, x7 = x0;
+  let x0 = v128.load(STATES), x1 = v128.load(STATES, 16), x2 = v128.load(STATES, 32), x3 = v128.load(STATES, 48);
+  let x4 = v128.load(STATES, 64), x5 = v128.load(STATES, 80), x6 = v128.load(STATES, 96), x7 = v128.load(STATES, 112);
   let w = BLOCK + OVERRUN;
   for (let at = plane + count; at > plane;) {
     at -= 32;

@@ -53,11 +53,11 @@ export function samplePlane(plane: usize, elements: usize, step: usize): void {
   }
 }
 
-// Words of 2 bytes: 256 counters of their lower bytes, then 256 of their upper bytes.
-export function sampleHalves(halves: usize, elements: usize, step: usize): void {
+// Words of 2 bytes, `stride` apart: 256 counters of their lower bytes, then 256 of their upper bytes.
+export function sampleHalves(halves: usize, stride: usize, elements: usize, step: usize): void {
   memory.fill(COUNTS, 0, 2048);
   for (let i: usize = 0; i + 16 <= elements; i += step) {
-    for (let p = halves + (i << 1), end = p + 32; p < end; p += 2) {
+    for (let p = halves + i * stride, end = p + 16 * stride; p < end; p += stride) {
       count(COUNTS + (<usize>load<u8>(p) << 2));
       count(COUNTS + 1024 + (<usize>load<u8>(p, 1) << 2));
     }

@@ -14,6 +14,7 @@ export { DamagedBlockError } from "./entropy/damaged.ts";
 export { decodeBlock } from "./entropy/decode.ts";
 export { encodeBlock, type WordLayout } from "./entropy/encode.ts";
 export { BLOCK_ELEMENTS_LIMIT, encodedLimit } from "./entropy/format.ts";
+export type { BlockCoder } from "./entropy/stream.ts";
 export { ContentCutter, CUT_SIZES, type CutSizes } from "./gear.ts";
 export { GEAR_SEED, kernelsReady } from "./modules.ts";
 export { joinPlanes, type PlaneElementBytes, splitPlanes } from "./planes.ts";

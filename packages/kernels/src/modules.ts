@@ -73,6 +73,7 @@ export interface EntropyModule {
   readonly PLANES: WebAssembly.Global;
   readonly PLANE_STEP: WebAssembly.Global;
   readonly REST: WebAssembly.Global;
+  readonly RUNGS: WebAssembly.Global;
   readonly STATES: WebAssembly.Global;
   readonly WORDS: WebAssembly.Global;
   prepare(): void;
@@ -84,7 +85,7 @@ export interface EntropyModule {
   isConstant(plane: number, count: number): number;
   sampleFloats2(words: number, count: number, step: number): void;
   sampleFloats4(words: number, count: number, step: number): void;
-  sampleHalves(halves: number, count: number, step: number): void;
+  sampleHalves(halves: number, stride: number, count: number, step: number): void;
   samplePlane(plane: number, count: number, step: number): void;
   splitJoint2(words: number, count: number, base: number, symbols: number, rests: number): number;
   splitJoint4(
@@ -104,6 +105,8 @@ export interface EntropyModule {
     rests: number,
     halves: number,
   ): void;
+  splitHalf(words: number, count: number, symbols: number, lower: number, rests: number): void;
+  joinHalf(words: number, count: number, symbols: number, lower: number, rests: number): void;
   buildEncode(escapeSymbol: number): void;
   buildDecode(): void;
   collectEscapes(plane: number, count: number, list: number): number;
@@ -111,6 +114,68 @@ export interface EntropyModule {
   patchEscapes(plane: number, count: number, escapeSymbol: number, list: number): number;
   ransEncode(plane: number, count: number): number;
   ransDecode(words: number, plane: number, count: number): number;
+  downOne(plane: number, count: number, codes: number, escapes: number, symbol: number): number;
+  upOne(codes: number, count: number, escapes: number, plane: number, symbol: number): number;
+  downThree1(
+    plane: number,
+    count: number,
+    codes: number,
+    escapes: number,
+    first: number,
+    second: number,
+    third: number,
+  ): number;
+  downThree2(
+    words: number,
+    count: number,
+    lower: number,
+    codes: number,
+    escapes: number,
+    first: number,
+    second: number,
+    third: number,
+  ): number;
+  downThree4(
+    words: number,
+    count: number,
+    lower: number,
+    halves: number,
+    codes: number,
+    escapes: number,
+    first: number,
+    second: number,
+    third: number,
+  ): number;
+  upThree1(
+    codes: number,
+    count: number,
+    escapes: number,
+    plane: number,
+    first: number,
+    second: number,
+    third: number,
+  ): number;
+  upThree2(
+    codes: number,
+    count: number,
+    escapes: number,
+    words: number,
+    lower: number,
+    first: number,
+    second: number,
+    third: number,
+  ): number;
+  upThree4(
+    codes: number,
+    count: number,
+    escapes: number,
+    words: number,
+    lower: number,
+    halves: number,
+    first: number,
+    second: number,
+    third: number,
+  ): number;
 }
 
 /** All modules of a thread. */

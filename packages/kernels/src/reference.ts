@@ -9,5 +9,6 @@ export {
   float32ToBfloat16,
   float32ToFloat16,
 } from "./reference/convert.ts";
+export { decodeBlock } from "./reference/entropy.ts";
 export { cutEnds, gearTable } from "./reference/gear.ts";
 export { joinPlanes, splitPlanes } from "./reference/planes.ts";

@@ -88,7 +88,8 @@ export function datasetReport(stats: DatasetStats): string[] {
   const lines = [
     printable(stats.name),
     ...renderFacts([
-      ["preset", `${stats.preset} (${stats.lossless ? "lossless" : "lossy"})`],
+      ["preset", stats.preset],
+      ["data", stats.lossless ? "lossless" : "lossy"],
       [
         "holds",
         `${formatItems(stats.records, "record")}, ${formatItems(stats.files, "file")}, version ${stats.version}`,

@@ -2,7 +2,8 @@
  * What an import did: sizes, ratio, what was in the store already, speed, and whether anything was lost.
  */
 import type { ImportResult } from "@tensorcask/core";
-import { formatBytes, formatItems, formatRatio, formatSeconds, formatSpeed } from "./quantity.ts";
+import { formatBytes, formatItems, formatSeconds, formatSpeed } from "./quantity.ts";
+import { formatRatioParts, ratioParts } from "./ratio.ts";
 import { printable, renderFacts } from "./table.ts";
 
 /** Notes and skipped paths listed one by one; more are counted. */
@@ -38,6 +39,11 @@ export function sharedLine(
   return parts.length > 0 ? `${parts.join(" and ")}, in the store already` : undefined;
 }
 
+/** A ratio, with its lossy and its lossless part where there are both. */
+function ratioText(sizes: Pick<ImportResult, "ratio" | "originalBytes" | "lossyBytesSaved">): string {
+  return formatRatioParts(ratioParts(sizes.ratio, sizes.originalBytes, sizes.lossyBytesSaved));
+}
+
 /** Lines of the report over one import. */
 export function importReport(result: ImportResult): string[] {
   const lines = [
@@ -47,10 +53,7 @@ export function importReport(result: ImportResult): string[] {
     ...renderFacts([
       ["original", formatBytes(result.originalBytes)],
       ["stored", `${formatBytes(result.storedBytes)}; the store grew by ${formatBytes(result.newBytes)}`],
-      [
-        "ratio",
-        `${formatRatio(result.ratio)}${result.quantized > 0 ? " (lossy and lossless together; stats tells them apart)" : ""}`,
-      ],
+      ["ratio", ratioText(result)],
       ["shared", sharedLine(result)],
       ["preset", lossLine(result)],
       ["time", `${formatSeconds(result.seconds)}, ${formatSpeed(result.originalBytes, result.seconds)}`],
@@ -82,7 +85,7 @@ export function importLine(result: ImportResult): string {
   return [
     `${printable(result.dataset)}: ${formatItems(result.files, "file")}`,
     formatItems(result.tensors, "tensor"),
-    `${formatBytes(result.originalBytes)} -> ${formatBytes(result.storedBytes)} (ratio ${formatRatio(result.ratio)}, ${formatBytes(
+    `${formatBytes(result.originalBytes)} -> ${formatBytes(result.storedBytes)} (ratio ${ratioText(result)}, ${formatBytes(
       result.newBytes,
     )} new)`,
     result.lossless ? "lossless" : "lossy",
@@ -99,6 +102,7 @@ export interface ImportTotal {
   /** Sum of what each needs; files that share bytes count them each. */
   readonly storedBytes: number;
   readonly newBytes: number;
+  readonly lossyBytesSaved: number;
   /** originalBytes / newBytes: what the imports together made the store grow by; null when it did not grow. */
   readonly ratio: number | null;
   readonly seconds: number;
@@ -106,8 +110,9 @@ export interface ImportTotal {
 
 /** Adds imports up. */
 export function importTotal(results: readonly ImportResult[], seconds: number): ImportTotal {
-  const sum = (field: "files" | "tensors" | "originalBytes" | "storedBytes" | "newBytes"): number =>
-    results.reduce((total, result) => total + result[field], 0);
+  const sum = (
+    field: "files" | "tensors" | "originalBytes" | "storedBytes" | "newBytes" | "lossyBytesSaved",
+  ): number => results.reduce((total, result) => total + result[field], 0);
   const originalBytes = sum("originalBytes");
   const newBytes = sum("newBytes");
   return {
@@ -117,6 +122,7 @@ export function importTotal(results: readonly ImportResult[], seconds: number): 
     originalBytes,
     storedBytes: sum("storedBytes"),
     newBytes,
+    lossyBytesSaved: sum("lossyBytesSaved"),
     ratio: newBytes > 0 ? originalBytes / newBytes : null,
     seconds,
   };
@@ -127,7 +133,7 @@ export function importTotalLine(total: ImportTotal): string {
   return [
     `Total: ${formatItems(total.datasets, "dataset")}, ${formatItems(total.files, "file")}`,
     formatItems(total.tensors, "tensor"),
-    `${formatBytes(total.originalBytes)} added ${formatBytes(total.newBytes)} to the store (ratio ${formatRatio(total.ratio)})`,
+    `${formatBytes(total.originalBytes)} added ${formatBytes(total.newBytes)} to the store (ratio ${ratioText(total)})`,
     `${formatSeconds(total.seconds)}, ${formatSpeed(total.originalBytes, total.seconds)}`,
   ].join(", ");
 }

@@ -2,21 +2,22 @@
  * What a whole store costs: every byte of its directory under some name, and the datasets side by side.
  */
 import type { DatasetStats, StoreStats } from "@tensorcask/core";
-import { formatBytes, formatCount, formatItems, formatPercent, formatRatio } from "./quantity.ts";
+import { formatBytes, formatCount, formatItems, formatPercent } from "./quantity.ts";
 import { formatRatioParts, lossyBytesSaved, ratioParts } from "./ratio.ts";
 import { type Column, printable, renderFacts, renderTable } from "./table.ts";
 
 const datasetColumns: readonly Column[] = [
   { title: "dataset" },
   { title: "preset" },
-  { title: "", align: "left" },
+  { title: "data" },
   { title: "records", align: "right" },
   { title: "files", align: "right" },
   { title: "version", align: "right" },
   { title: "original", align: "right" },
   { title: "stored", align: "right" },
   { title: "exclusive", align: "right" },
-  { title: "ratio", align: "right" },
+  // To the left: the ratio of a lossy dataset has its parts behind it.
+  { title: "ratio" },
 ];
 
 const spaceColumns: readonly Column[] = [
@@ -39,7 +40,7 @@ export function datasetTable(datasets: readonly DatasetStats[]): string[] {
       formatBytes(dataset.originalBytes),
       formatBytes(dataset.amortizedBytes),
       formatBytes(dataset.exclusiveBytes),
-      formatRatio(dataset.ratio),
+      formatRatioParts(ratioParts(dataset.ratio, dataset.originalBytes, lossyBytesSaved(dataset.layers))),
     ]),
   );
 }
@@ -58,6 +59,16 @@ export function spaceRows(stats: StoreStats): { readonly name: string; readonly 
     ...Object.entries(stats.overheads).map(([name, bytes]) => ({ name, bytes })),
     { name: "residual", bytes: stats.residualBytes },
   ];
+}
+
+/** `packHeaders` -> `pack headers`. */
+function spoken(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+/** Rows of overheads that are zero are left out; the residual stays, since zero is what it says. */
+function shownSpace(stats: StoreStats): { readonly name: string; readonly bytes: number }[] {
+  return spaceRows(stats).filter(({ name, bytes }) => bytes !== 0 || !Object.hasOwn(stats.overheads, name));
 }
 
 /** Lines of the report over a store. */
@@ -83,8 +94,8 @@ export function storeReport(stats: StoreStats): string[] {
     "",
     ...renderTable(
       spaceColumns,
-      spaceRows(stats).map((row) => [
-        row.name,
+      shownSpace(stats).map((row) => [
+        spoken(row.name),
         formatBytes(row.bytes),
         formatPercent(row.bytes, stats.directoryBytes),
       ]),

@@ -17,7 +17,8 @@ export interface TableOptions {
   readonly titles?: boolean;
 }
 
-const segmenter = new Intl.Segmenter("en", { granularity: "grapheme" });
+/** Made when the first text that is not ASCII comes: it loads tables that most runs never need. */
+let segmenter: Intl.Segmenter | undefined;
 // East Asian wide and fullwidth blocks, and the emoji planes: two cells each.
 const wide =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
@@ -30,6 +31,7 @@ export function displayWidth(text: string): number {
   if (plainAscii.test(text)) {
     return text.length;
   }
+  segmenter ??= new Intl.Segmenter("en", { granularity: "grapheme" });
   let width = 0;
   for (const { segment } of segmenter.segment(text)) {
     width += invisible.test(segment) ? 0 : wide.test(segment) ? 2 : 1;

@@ -45,7 +45,8 @@ describe("dataset report", () => {
   it("of a lossless dataset", () => {
     expect(datasetReport(datasetStats())).toEqual([
       "llm",
-      "  preset      lossless (lossless)",
+      "  preset      lossless",
+      "  data        lossless",
       "  holds       39 records, 3 files, version 2",
       "  original    1.78 MB",
       "  stored      1.20 MB (its part of what it shares included)",
@@ -67,7 +68,7 @@ describe("dataset report", () => {
 
   it("of a lossy dataset names the errors and both parts of the ratio", () => {
     const lines = datasetReport(lossy).join("\n");
-    expect(lines).toContain("balanced (lossy)");
+    expect(lines).toContain("preset      balanced\n  data        lossy\n");
     expect(lines).toContain("4.000 = 2.000 lossy x 2.000 lossless");
     expect(lines).toContain("worst error 0.00123, SNR 40.3 dB at worst, 65.1 dB on average");
     expect(lines).toContain("1 tensor refused by the quantizer, stored exactly");
@@ -101,6 +102,8 @@ describe("store report", () => {
       "unreferenced (gc frees it)",
       "journal",
       "catalog",
+      "packHeaders",
+      "lock",
       "residual",
     ]);
   });
@@ -119,12 +122,13 @@ describe("store report", () => {
       "  kept old versions               0 B    0.0 %",
       "  unreferenced (gc frees it)   100 kB    6.7 %",
       "  journal                     50.0 kB    3.3 %",
-      "  catalog                      150 kB   10.0 %",
+      "  catalog                      140 kB    9.3 %",
+      "  pack headers                10.0 kB    0.7 %",
       "  residual                        0 B    0.0 %",
       "",
-      "dataset  preset              records  files  version  original   stored  exclusive  ratio",
+      "dataset  preset    data      records  files  version  original   stored  exclusive  ratio",
       "llm      lossless  lossless       39      3        2   1.78 MB  1.20 MB     900 kB  1.481",
-      "images   balanced  lossy          39      3        2   4.00 MB  1.00 MB     900 kB  4.000",
+      "images   balanced  lossy          39      3        2   4.00 MB  1.00 MB     900 kB  4.000 = 2.000 lossy x 2.000 lossless",
     ]);
   });
 
@@ -169,6 +173,10 @@ describe("import report", () => {
         preset: "maximum",
         lossless: false,
         quantized: 7,
+        originalBytes: 4_000_000,
+        storedBytes: 1_000_000,
+        ratio: 4,
+        lossyBytesSaved: 2_000_000,
         notes,
         skipped: [{ path: ".DS_Store", reason: "system file" }],
       }),
@@ -177,7 +185,7 @@ describe("import report", () => {
     expect(lines).toContain("  t0: holds NaN");
     expect(lines).toContain("  and 2 more tensors (--json lists them all)");
     expect(lines).toContain("  .DS_Store: system file");
-    expect(lines.join("\n")).toContain("lossy and lossless together");
+    expect(lines).toContain("  ratio     4.000 = 2.000 lossy x 2.000 lossless");
   });
 
   it("in one line, and a total of several", () => {

@@ -9,6 +9,7 @@ import { addExamples, type Define } from "../command.ts";
 import type { CommandContext, Readable } from "../context.ts";
 import { CommandUsageError } from "../failure.ts";
 import { parseRows, parseVersion } from "../option-values.ts";
+import { type OutputFormat, outputFormat } from "../output-format.ts";
 import type { Shown } from "../preview.ts";
 import { recordJson, shapeText, storedLine } from "../record-text.ts";
 
@@ -46,7 +47,6 @@ export const define: Define = (command, open) => {
       if (options.slice !== undefined && options.rows !== undefined) {
         throw new CommandUsageError("rows", "--slice and --rows do not go together");
       }
-      const { outputFormat } = await import("../tensor-output.ts");
       const format = options.out === undefined || options.out === "-" ? undefined : outputFormat(options.out);
       await context.withStore("read", async (store) => {
         const readable = await context.readable(store, name, options.version);
@@ -151,7 +151,7 @@ class Selection {
 async function writeFile(
   selection: Selection,
   path: string,
-  format: "raw" | "safetensors",
+  format: OutputFormat,
   context: CommandContext,
 ): Promise<void> {
   const { writeTensorFile } = await import("../tensor-output.ts");

@@ -9,6 +9,7 @@ import type { Command } from "commander";
 import { addExamples, type Define } from "../command.ts";
 import type { CommandContext } from "../context.ts";
 import { CommandUsageError, exitStatus, failureJson, failureOf, isCancellation } from "../failure.ts";
+import { requirePaths } from "../input-paths.ts";
 
 interface ImportCommandOptions {
   readonly dataset?: string;
@@ -41,7 +42,9 @@ export const define: Define = (command, open) => {
       "keep files that are not valid in their format as plain bytes instead of refusing them",
     )
     .action(async (paths: string[], options: ImportCommandOptions, self: Command) => {
-      await (options.each ? importEach(paths, options, open(self)) : importOne(paths, options, open(self)));
+      const context = open(self);
+      context.outcome.afterInterruption = "run it again: it resumes";
+      await (options.each ? importEach(paths, options, context) : importOne(paths, options, context));
     });
   addExamples(command, [
     ["tensorcask import model.safetensors --dataset llm", "one file"],
@@ -85,16 +88,6 @@ async function importOne(
     const result = await importInto(store, context, paths, dataset, options);
     await context.print(result, () => importReport(result));
   });
-}
-
-/** Refuses paths that are not there before a store is created for them. */
-async function requirePaths(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    if ((await stat(path).catch(() => undefined)) === undefined) {
-      const { NotFoundError } = await import("@tensorcask/codec");
-      throw new NotFoundError("file or directory", path);
-    }
-  }
 }
 
 /** The subfolders of the given directories, each with the dataset it becomes, and what lies beside them. */
@@ -163,14 +156,13 @@ async function importEach(
         }
         const failure = failureOf(error);
         failed.push({ path, dataset, ...(failureJson(failure) as { readonly error: unknown }) });
-        context.setStatus(failure.status);
         if (!context.json) {
           await context.host.stderr.write(`error: ${printable(dataset)}: ${failure.message}\n`);
         }
       }
     }
     if (failed.length > 0) {
-      context.setStatus(exitStatus.failed);
+      context.outcome.status = exitStatus.failed;
     }
     const total = importTotal(imports, (performance.now() - startedMs) / 1000);
     await context.print({ imports, failed, notImported: others, total }, () => [

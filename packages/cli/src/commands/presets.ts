@@ -16,7 +16,8 @@ export const define: Define = (command, open) => {
     )
     .action(async (_options: object, self: Command) => {
       const context = open(self);
-      await (context.storeDirectory === undefined ? listBuiltin(context) : listOfStore(context));
+      const { presets, storePreset } = await knownPresets(context);
+      await printPresets(presets, storePreset, context);
     });
   addExamples(command, [
     ["tensorcask presets", "list them"],
@@ -36,14 +37,11 @@ function defineShow(parent: Command, open: Open): void {
     .argument("<name>")
     .action(async (name: string, _options: object, self: Command) => {
       const context = open(self);
-      const { builtinPresets, NotFoundError, presetToJson } = await import("@tensorcask/codec");
-      const known =
-        context.storeDirectory === undefined
-          ? builtinPresets
-          : await context.withStore("read", (store) => store.presets());
-      const preset = known.find((one) => one.name === name);
+      const { NotFoundError, presetToJson } = await import("@tensorcask/codec");
+      const { presets } = await knownPresets(context);
+      const preset = presets.find((one) => one.name === name);
       if (preset === undefined) {
-        throw new NotFoundError("preset", name, `known: ${known.map((one) => one.name).join(", ")}`);
+        throw new NotFoundError("preset", name, `known: ${presets.map((one) => one.name).join(", ")}`);
       }
       await context.print(presetToJson(preset), () => [JSON.stringify(presetToJson(preset), null, 2)]);
     });
@@ -106,15 +104,30 @@ function presetFacts(preset: Preset): object {
   return { name, lossless, quantizer: quantizer ?? null, codec, description };
 }
 
-async function listBuiltin(context: CommandContext): Promise<void> {
-  const { builtinPresets } = await import("@tensorcask/codec");
-  await printPresets(builtinPresets, undefined, context);
+interface KnownPresets {
+  readonly presets: readonly Preset[];
+  /** Name of the store's preset; undefined without a store. */
+  readonly storePreset: string | undefined;
 }
 
-async function listOfStore(context: CommandContext): Promise<void> {
-  await context.withStore("read", async (store) => {
-    await printPresets(await store.presets(), (await store.preset()).name, context);
-  });
+/** The presets of the store; the built-in ones when none is named, or the one that is named is not there yet. */
+async function knownPresets(context: CommandContext): Promise<KnownPresets> {
+  const { builtinPresets } = await import("@tensorcask/codec");
+  const builtin = { presets: builtinPresets, storePreset: undefined };
+  if (context.storeDirectory === undefined) {
+    return builtin;
+  }
+  try {
+    return await context.withStore("read", async (store) => ({
+      presets: await store.presets(),
+      storePreset: (await store.preset()).name,
+    }));
+  } catch (error) {
+    if ((error as { readonly reason?: unknown }).reason === "missing") {
+      return builtin;
+    }
+    throw error;
+  }
 }
 
 async function printPresets(

@@ -6,6 +6,7 @@ import { formatBytes, formatItems, formatSeconds, formatSpeed, printable } from 
 import type { Command } from "commander";
 import { addExamples, type Define } from "../command.ts";
 import { CommandUsageError } from "../failure.ts";
+import { requirePaths } from "../input-paths.ts";
 import { parseShape, readJsonObject } from "../option-values.ts";
 import type { TensorFile } from "../tensor-input.ts";
 
@@ -36,6 +37,7 @@ export const define: Define = (command, open) => {
       const context = open(self);
       const metadata =
         options.metadata === undefined ? undefined : await readJsonObject(options.metadata, "--metadata");
+      await requirePaths([path]);
       const { openTensorFile } = await import("../tensor-input.ts");
       const file = await openTensorFile(path, options);
       try {

@@ -15,7 +15,9 @@ export const define: Define = (command, open) => {
       const context = open(self);
       const directory = context.requireDirectory();
       const { rebuildStore } = await context.host.engine();
-      const result = await context.longCall((call) => rebuildStore(directory, call));
+      const { wait } = context.options;
+      const waiting = wait === undefined ? {} : { waitMs: wait };
+      const result = await context.longCall((call) => rebuildStore(directory, { ...call, ...waiting }));
       await context.print(result, () => [
         `Rebuilt the catalog from ${formatItems(result.entries, "journal entry", "journal entries")} and ${formatItems(
           result.chunks,

@@ -1,7 +1,7 @@
 /**
  * `recompress`: codes the stored chunks of a dataset anew.
  */
-import { formatBytes, formatItems, formatRatio, formatSeconds, printable } from "@tensorcask/stats";
+import { formatBytes, formatItems, formatPercent, formatSeconds, printable } from "@tensorcask/stats";
 import type { Command } from "commander";
 import { addExamples, type Define } from "../command.ts";
 
@@ -22,7 +22,7 @@ export const define: Define = (command, open) => {
         await context.print(result, () => [
           `Recoded ${recoded} of ${formatItems(chunks, "chunk")} of ${printable(name)} with ${result.preset}: ${formatBytes(
             bytesBefore,
-          )} -> ${formatBytes(bytesAfter)} (${formatRatio(bytesAfter > 0 ? bytesBefore / bytesAfter : null)} x) in ${formatSeconds(seconds)}`,
+          )} -> ${formatBytes(bytesAfter)} (${formatPercent(bytesAfter, bytesBefore)} of it) in ${formatSeconds(seconds)}`,
           ...(alsoAffects.length > 0
             ? [
                 `These share chunks with it, which were recoded for them too: ${alsoAffects.map(printable).join(", ")}`,

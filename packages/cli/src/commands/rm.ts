@@ -53,7 +53,9 @@ async function removeDataset(store: Store, name: string, context: CommandContext
         versions,
         "version",
       )}`,
-      `About ${formatBytes(bytesFreedByGc)} come back with the next tensorcask gc`,
+      bytesFreedByGc > 0
+        ? `About ${formatBytes(bytesFreedByGc)} come back with the next tensorcask gc`
+        : "No bytes were its own: gc frees nothing for it",
     ],
   );
 }

@@ -40,13 +40,13 @@ export const define: Define = (command, open) => {
         if (name !== undefined && against !== undefined) {
           const result = await context.longCall((call) => store.verifyAgainst(name, against, call));
           await context.print(result, () => againstLines(result));
-          context.setStatus(result.ok ? exitStatus.ok : exitStatus.failed);
+          context.outcome.status = result.ok ? exitStatus.ok : exitStatus.failed;
         } else {
           const result = await context.longCall((call) =>
             store.verify(deep === undefined ? call : { ...call, deep }),
           );
           await context.print(result, () => verifyLines(result));
-          context.setStatus(result.ok ? exitStatus.ok : exitStatus.failed);
+          context.outcome.status = result.ok ? exitStatus.ok : exitStatus.failed;
         }
       });
     });

@@ -1,6 +1,14 @@
-/** The platform under Node: node:crypto, node:zlib (zstd included) and native LZ4 blocks. See platform.ts for what each function promises. */
+/** The platform under Node: node:crypto, node:zlib (zstd and brotli included) and native LZ4 blocks. See platform.ts for what each function promises. */
 import { createHash, hash } from "node:crypto";
-import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import {
+  brotliCompressSync,
+  brotliDecompressSync,
+  constants,
+  gunzipSync,
+  gzipSync,
+  zstdCompressSync,
+  zstdDecompressSync,
+} from "node:zlib";
 import { compressSync } from "lz4-napi";
 import { DamageError } from "../errors/errors.ts";
 import { readGzipMember } from "./gzip-member.ts";
@@ -85,6 +93,26 @@ export function unzstd(data: Uint8Array, maxBytes: number): Uint8Array {
     zstdDecompressSync(data, { chunkSize, maxOutputLength: Math.max(1, maxBytes), info: true }),
   );
   if (result.length > maxBytes) throw new DamageError("zstd", `more than ${maxBytes} bytes come out`);
+  return result;
+}
+
+export function brotli(data: Uint8Array, quality: number): Uint8Array {
+  // The window is the smallest that spans the data (RFC 7932: 2^10 to 2^24): decoders reserve memory by it.
+  const window = Math.min(Math.max(Math.ceil(Math.log2(data.length + 16)), 10), 24);
+  const params = {
+    [constants.BROTLI_PARAM_QUALITY]: quality,
+    [constants.BROTLI_PARAM_LGWIN]: window,
+    [constants.BROTLI_PARAM_SIZE_HINT]: data.length,
+  };
+  return plain(brotliCompressSync(data, { params }));
+}
+
+export function unbrotli(data: Uint8Array, maxBytes: number): Uint8Array {
+  const chunkSize = Math.max(Math.min(maxBytes, 1 << 20) + 1, MIN_CHUNK_BYTES);
+  const result = inflated("brotli", data, () =>
+    brotliDecompressSync(data, { chunkSize, maxOutputLength: Math.max(1, maxBytes), info: true }),
+  );
+  if (result.length > maxBytes) throw new DamageError("brotli", `more than ${maxBytes} bytes come out`);
   return result;
 }
 

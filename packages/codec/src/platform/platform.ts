@@ -44,6 +44,10 @@ export interface Platform {
   zstd(data: Uint8Array, options?: ZstdOptions): Uint8Array;
   /** Exactly one frame without dictionary, nothing behind it. */
   unzstd(data: Uint8Array, maxBytes: number): Uint8Array;
+  /** A brotli stream, `quality` 0 to 11. Throws `UsageError` in browsers. */
+  brotli(data: Uint8Array, quality: number): Uint8Array;
+  /** Exactly one brotli stream, nothing behind it. Throws `UsageError` in browsers. */
+  unbrotli(data: Uint8Array, maxBytes: number): Uint8Array;
   /** An LZ4 frame. Both encoders know one effort only, so every `level` gives the same bytes. */
   lz4Compress(data: Uint8Array, level: number): Uint8Array;
   /** Exactly one LZ4 frame, nothing behind it; checksums in it are checked. */

@@ -92,6 +92,17 @@ export function unzstd(data: Uint8Array, maxBytes: number): Uint8Array {
   return content;
 }
 
+export function brotli(_data: Uint8Array, _quality: number): Uint8Array {
+  throw new UsageError(
+    "codec",
+    "a browser cannot encode brotli; choose gzip or lz4, or let the server encode",
+  );
+}
+
+export function unbrotli(_data: Uint8Array, _maxBytes: number): Uint8Array {
+  throw new UsageError("codec", "a browser cannot decode brotli; let the server decode, or store with zstd");
+}
+
 export function lz4Compress(data: Uint8Array, _level: number): Uint8Array {
   return compress(data);
 }

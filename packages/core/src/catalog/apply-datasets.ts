@@ -83,7 +83,7 @@ export function addVersion(context: ApplyContext, op: OpOf<"version">): void {
 }
 
 /** Drops versions that are not kept, and the rows that none of the kept ones sees. A tag of an expired version goes with it. */
-export function expireVersions({ sqlite }: ApplyContext, op: OpOf<"expire">): void {
+export function expireVersions({ sqlite }: Pick<ApplyContext, "sqlite">, op: OpOf<"expire">): void {
   const { dataset } = op;
   const kept = JSON.stringify(op.kept);
   sqlite.run(
@@ -114,7 +114,7 @@ function expireRecords(sqlite: Sqlite, dataset: number): void {
   let last: [removed: number, id: Uint8Array, added: number] = [0, new Uint8Array(0), 0];
   for (;;) {
     const page = sqlite.tuples<[number, Buffer, number, string | null, number]>(
-      `SELECT removed, id, added, name, EXISTS (${keeping("record")}) FROM record
+      `SELECT removed, id, added, name, EXISTS (${keeping("record")}) FROM record INDEXED BY record_removed
        WHERE dataset = ? AND removed IS NOT NULL AND (removed, id, added) > (?, ?, ?)
        ORDER BY removed, id, added LIMIT ${PAGE_ROWS}`,
       dataset,

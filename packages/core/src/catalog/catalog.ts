@@ -14,8 +14,10 @@ import { Datasets } from "./datasets.ts";
 import { Files } from "./files.ts";
 import { type DeadOptions, findDead } from "./liveness.ts";
 import { declaredPaths } from "./metadata-index.ts";
+import { measureQuantization, type QuantizationUsage } from "./quantization.ts";
 import { reap } from "./reap.ts";
 import { Records } from "./records.ts";
+import { type ExpireOp, type Rehearsal, rehearseExpiry } from "./rehearse.ts";
 import type {
   Changes,
   ChunkRow,
@@ -36,13 +38,15 @@ import type {
 import { clearSchema, prepareSchema } from "./schema.ts";
 import { snapshotOps } from "./snapshot.ts";
 import { Sqlite, type SqliteOptions } from "./sqlite.ts";
-import { readCounters, readPosition } from "./state.ts";
+import { movePosition, readCounters, readPosition } from "./state.ts";
 import { Tensors } from "./tensors.ts";
 import { measureUsage } from "./usage.ts";
 import { findUsers } from "./users.ts";
 
 export type { ApplyOptions, FramesReader } from "./apply-context.ts";
 export type { DeadOptions } from "./liveness.ts";
+export type { QuantizationUsage } from "./quantization.ts";
+export type { ExpireOp, Rehearsal } from "./rehearse.ts";
 export type * from "./rows.ts";
 export type { SqliteOptions } from "./sqlite.ts";
 
@@ -119,6 +123,21 @@ export class Catalog {
    */
   apply(entry: Entry, frames: FramesReader, position: JournalPosition, options: ApplyOptions = {}): void {
     applyEntry(this.#sqlite, entry, frames, position, options);
+  }
+
+  /** The journal was rewritten: the state of now has another place there. Throws `DamageError` when it is not the same state. */
+  moved(position: JournalPosition): void {
+    this.#sqlite.write(() => movePosition(this.#sqlite, position));
+  }
+
+  /** What SQLite finds wrong with the file; empty when nothing is. Reads all of it. */
+  problems(): string[] {
+    return this.#sqlite.values<string>("PRAGMA quick_check(100)").filter((line) => line !== "ok");
+  }
+
+  /** What would be dead, and what would stay in the packs, if these versions expired. Changes nothing. */
+  rehearseExpiry(expiries: readonly ExpireOp[], options: DeadOptions): Rehearsal {
+    return rehearseExpiry(this.#sqlite, expiries, options);
   }
 
   /** Deletes about `limit` rows of dropped datasets; whether more are left. */
@@ -276,6 +295,11 @@ export class Catalog {
   /** Sizes of the store and of each dataset. */
   usage(): StoreUsage {
     return measureUsage(this.#sqlite);
+  }
+
+  /** Errors of the quantized tensors that the current versions use, by dataset id; datasets without any, or refusals, are left out. */
+  quantization(): Map<number, QuantizationUsage> {
+    return measureQuantization(this.#sqlite);
   }
 
   /** What nothing refers to any more. */

@@ -24,7 +24,7 @@ const selectChunk = `
   SELECT c.chunk AS id, c.hash, p.name AS pack, c.offset, c.frame_bytes AS frameBytes, c.raw_bytes AS rawBytes, h.codes
   FROM chunk c LEFT JOIN pack p ON p.pack = c.pack JOIN chain h ON h.chain = c.chain`;
 
-const byHash = `${selectChunk} WHERE substr(c.hash, 1, 6) = ? AND c.hash = ? ORDER BY c.chunk LIMIT 1`;
+const byHash = `${selectChunk} WHERE substr(c.hash, 1, 5) = ? AND c.hash = ? ORDER BY c.chunk LIMIT 1`;
 const byId = `${selectChunk} WHERE c.chunk = ?`;
 const byIds = `${selectChunk} WHERE c.chunk >= ? AND c.chunk < ? ORDER BY c.chunk LIMIT ?`;
 const byPack = `${selectChunk} WHERE c.pack = ? AND c.chunk BETWEEN ? AND ? ORDER BY c.offset`;
@@ -54,7 +54,7 @@ export function plainBytes(blob: Uint8Array): Uint8Array {
 
 /** The bytes of a hash that its index holds. */
 export function prefixOf(hash: Uint8Array): Uint8Array {
-  return hash.subarray(0, 6);
+  return hash.subarray(0, 5);
 }
 
 /** SQLite refuses views of shared memory, so those are copied. */

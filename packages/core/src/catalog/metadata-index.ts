@@ -1,7 +1,8 @@
 /**
  * Declared metadata paths and their indexes. A path that any dataset declares gets one index over the records of the whole store, on
  * (dataset, value at the path); rows without the path are not in it and cost nothing. A query that says `json_extract(metadata, path)`
- * in the very same words uses it.
+ * in the very same words can use it; queries name it (`INDEXED BY`), because SQLite, which knows no figures about our rows, prefers to
+ * read a whole dataset.
  */
 import { LimitError, UsageError } from "@tensorcask/codec";
 import type { Sqlite } from "./sqlite.ts";
@@ -54,8 +55,8 @@ export function checkIndexed(paths: readonly string[], field: string): void {
   }
 }
 
-/** Index names ignore case in SQL, paths do not: so the name is in hex. */
-function indexName(path: string): string {
+/** The name of a path's index. Names ignore case in SQL, paths do not: so it is in hex. */
+export function indexName(path: string): string {
   return `record@${Buffer.from(path).toString("hex")}`;
 }
 

@@ -9,11 +9,11 @@ import type { JsonObject } from "../model/entry.ts";
 import { bindable, plainBytes } from "./chunks.ts";
 import { currentVersion } from "./datasets.ts";
 import { recordRange, visible, visibleAt } from "./files.ts";
-import { isIndexed } from "./metadata-index.ts";
+import { indexName, isIndexed } from "./metadata-index.ts";
 import { nameHash } from "./names.ts";
 import type { RecordQuery, RecordRow } from "./rows.ts";
 import type { Sqlite, SqlValue } from "./sqlite.ts";
-import { compileWhere } from "./where.ts";
+import { compileWhere, type FieldCondition } from "./where.ts";
 
 /** Records of one name that a lookup returns: enough to list the candidates of an ambiguous name. */
 const NAMED_LIMIT = 32;
@@ -116,17 +116,17 @@ export class Records {
       return undefined;
     }
     const current = version === newest;
-    let from = "FROM record r";
+    let join = "";
     const joined: SqlValue[] = [];
     if (query.dtype !== undefined || query.shape !== undefined) {
       // CROSS JOIN keeps SQLite from starting at the tensors, where it would lose the order of ids.
-      from += " CROSS JOIN tensor t ON t.tensor = r.tensor CROSS JOIN form o ON o.form = t.form";
+      join += " CROSS JOIN tensor t ON t.tensor = r.tensor CROSS JOIN form o ON o.form = t.form";
       if (query.dtype !== undefined) {
-        from += " AND o.dtype = ?";
+        join += " AND o.dtype = ?";
         joined.push(query.dtype);
       }
       if (query.shape !== undefined) {
-        from += " AND o.shape = ?";
+        join += " AND o.shape = ?";
         joined.push(JSON.stringify(query.shape));
       }
     }
@@ -148,37 +148,52 @@ export class Records {
       filters.push("r.id IN (SELECT id FROM name WHERE hash = ?) AND r.name = ?");
       parameters.push(nameHash(dataset, name), name);
     }
-    let unordered = false;
-    if (where !== undefined) {
-      const { few, many } = this.#ranges(query);
-      unordered = few;
-      for (const condition of compileWhere(where, "r.metadata", many)) {
-        filters.push(condition.sql);
-        parameters.push(...condition.parameters);
-      }
+    const conditions = where === undefined ? [] : compileWhere(where, "r.metadata");
+    for (const condition of conditions) {
+      filters.push(condition.sql);
+      parameters.push(...condition.parameters);
     }
-    return { sql: `${from} WHERE ${filters.join(" AND ")}`, parameters, unordered };
+    // A name finds few records already.
+    const index = name === undefined ? this.#index(dataset, conditions) : undefined;
+    if (index !== undefined) {
+      // The index leaves out records without the path; SQLite wants to hear that they are not asked for.
+      filters.push(`${index.value} IS NOT NULL`);
+    }
+    return {
+      sql: `FROM record r${index === undefined ? "" : ` INDEXED BY "${index.name}"`}${join} WHERE ${filters.join(" AND ")}`,
+      parameters,
+      unordered: index?.inOrder === false,
+    };
   }
 
-  /** Looks at the indexed ranges of a query: `many` holds the paths whose index would find too many rows to be worth it. */
-  #ranges({ dataset, where }: RecordQuery): { readonly few: boolean; readonly many: ReadonlySet<string> } {
-    const many = new Set<string>();
-    let few = false;
-    for (const { path, range } of compileWhere(where ?? {}, "r.metadata")) {
-      if (range !== undefined && isIndexed(this.#sqlite, path)) {
-        const found = this.#sqlite.value<number>(
-          `SELECT count(*) FROM (SELECT 1 FROM record r WHERE r.dataset = ? AND ${range.sql} LIMIT ${RANGE_ROWS + 1})`,
-          dataset,
-          ...range.parameters,
-        );
-        if (found === undefined || found > RANGE_ROWS) {
-          many.add(path);
-        } else {
-          few = true;
-        }
+  /**
+   * The index to read a query through: one that keeps the order of ids; or one that finds few rows, which are sorted then. A range over
+   * many rows is better read in order, testing each, than found and sorted again for every page.
+   */
+  #index(
+    dataset: number,
+    conditions: readonly FieldCondition[],
+  ): { readonly name: string; readonly value: string; readonly inOrder: boolean } | undefined {
+    const usable = conditions.filter(
+      ({ path, lookup }) => lookup !== undefined && isIndexed(this.#sqlite, path),
+    );
+    const equal = usable.find(({ lookup }) => lookup?.inOrder === true);
+    if (equal !== undefined) {
+      return { name: indexName(equal.path), value: equal.value, inOrder: true };
+    }
+    for (const { path, value, lookup } of usable) {
+      const name = indexName(path);
+      const found = this.#sqlite.value<number>(
+        `SELECT count(*) FROM (SELECT 1 FROM record r INDEXED BY "${name}"
+         WHERE r.dataset = ? AND ${lookup!.sql} AND ${value} IS NOT NULL LIMIT ${RANGE_ROWS + 1})`,
+        dataset,
+        ...lookup!.parameters,
+      );
+      if (found !== undefined && found <= RANGE_ROWS) {
+        return { name, value, inOrder: false };
       }
     }
-    return { few, many };
+    return undefined;
   }
 
   /** The next `limit` records of a query behind the id `cursor`, by id. */

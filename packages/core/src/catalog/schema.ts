@@ -2,7 +2,7 @@
  * The catalog's tables. All of it is derived from the journal: a newer layout needs no migration, only a rebuild.
  *
  * Bytes count (ARCHITECTURE rule 8), so:
- * - A hash or key is stored once, in its row, and found by an index on its first 6 bytes; the whole of it is compared after. (A table
+ * - A hash or key is stored once, in its row, and found by an index on its first 5 bytes; the whole of it is compared after. (A table
  *   clustered by the hash would need a second index by id, and reading a run of chunk ids would jump about.)
  * - `record` is clustered by (dataset, id, added): ids rise, so inserts append, and paging by id reads it in order.
  * - Names are found through `name`, (32-bit hash of dataset and name, record id): an index on the text would store every name twice.
@@ -27,13 +27,13 @@ const tables = `
   CREATE TABLE chain (chain INTEGER PRIMARY KEY, codes TEXT NOT NULL UNIQUE);
   CREATE TABLE chunk (chunk INTEGER PRIMARY KEY, hash BLOB NOT NULL, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
     frame_bytes INTEGER NOT NULL, raw_bytes INTEGER NOT NULL, chain INTEGER NOT NULL);
-  CREATE INDEX chunk_hash ON chunk (substr(hash, 1, 6));
+  CREATE INDEX chunk_hash ON chunk (substr(hash, 1, 5));
   CREATE TABLE staged (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, time_ms INTEGER NOT NULL);
   CREATE TABLE form (form INTEGER PRIMARY KEY, dtype INTEGER NOT NULL, geometry INTEGER NOT NULL, shape TEXT NOT NULL,
     bytes INTEGER NOT NULL, UNIQUE (dtype, geometry, shape));
   CREATE TABLE tensor (tensor INTEGER PRIMARY KEY, key BLOB NOT NULL, form INTEGER NOT NULL, first INTEGER, place INTEGER,
     more TEXT, facts TEXT);
-  CREATE INDEX tensor_key ON tensor (substr(key, 1, 6));
+  CREATE INDEX tensor_key ON tensor (substr(key, 1, 5));
   CREATE TABLE dataset (dataset INTEGER PRIMARY KEY, name TEXT UNIQUE, version INTEGER NOT NULL, time_ms INTEGER NOT NULL,
     preset TEXT, metadata TEXT NOT NULL, schema TEXT, indexed TEXT NOT NULL);
   CREATE TABLE version (dataset INTEGER, version INTEGER, sequence INTEGER NOT NULL, time_ms INTEGER NOT NULL, note TEXT,

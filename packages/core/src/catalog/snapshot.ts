@@ -11,12 +11,13 @@ import { bindable, Chunks, plainBytes } from "./chunks.ts";
 import { Datasets } from "./datasets.ts";
 import { partsOf } from "./files.ts";
 import type { ChunkRow, DatasetRow, StagedRow } from "./rows.ts";
-import { RunsBuilder } from "./runs.ts";
+import { RunsBuilder, runsOf } from "./runs.ts";
 import type { Sqlite } from "./sqlite.ts";
 import { readCounters } from "./state.ts";
 import { Tensors } from "./tensors.ts";
 
 const SLICE_ROWS = 10_000;
+const PAGE_ROWS = 2000;
 
 /** Collects operations into slices by the rows they hold. */
 class Slices {
@@ -123,30 +124,36 @@ function* framesOfPack(
   }
 }
 
+/** The staged range that holds a chunk; ranges are in rising order and do not overlap. */
 function stagedRange(staged: readonly StagedRow[], chunk: number): StagedRow | undefined {
-  return staged.find(({ first, count }) => first <= chunk && chunk < first + count);
+  let low = 0;
+  let high = staged.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (staged[middle]!.first <= chunk) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  const range = staged[low - 1];
+  return range !== undefined && chunk < range.first + range.count ? range : undefined;
 }
 
 function* tensorOps(sqlite: Sqlite): Counted {
   const tensors = new Tensors(sqlite);
   for (let last = 0; ; ) {
-    const ids = sqlite.values<number>(
-      "SELECT tensor FROM tensor WHERE tensor > ? ORDER BY tensor LIMIT 2000",
-      last,
-    );
-    if (ids.length === 0) {
+    const page = tensors.behind(last, PAGE_ROWS);
+    if (page.length === 0) {
       return;
     }
-    last = ids[ids.length - 1]!;
-    const runs = new RunsBuilder();
-    for (const id of ids) {
-      runs.push(id);
-    }
-    const facts = tensors.byIds(ids).map(({ id: _, ...rest }): TensorFacts => rest);
-    for (let run = 0, at = 0; run < runs.runs.length; run += 2) {
-      const count = runs.runs[run + 1]!;
-      yield [{ op: "tensors.add", first: runs.runs[run]!, tensors: facts.slice(at, at + count) }, count];
-      at += count;
+    last = page[page.length - 1]!.id;
+    const runs = runsOf(page.map(({ id }) => id));
+    let at = 0;
+    for (let run = 0; run < runs.length; run += 2) {
+      const facts = page.slice(at, at + runs[run + 1]!).map(({ id: _, ...rest }): TensorFacts => rest);
+      yield [{ op: "tensors.add", first: runs[run]!, tensors: facts }, facts.length];
+      at += facts.length;
     }
   }
 }
@@ -213,7 +220,7 @@ function* recordOps(sqlite: Sqlite, { dataset, version }: DatasetRow): Counted {
   for (;;) {
     const page = sqlite.tuples<[Buffer, number, number | null, number, number, string | null, string | null]>(
       `SELECT id, added, removed, file, tensor, name, metadata FROM record
-       WHERE dataset = ? AND (id, added) > (?, ?) ORDER BY id, added LIMIT 2000`,
+       WHERE dataset = ? AND (id, added) > (?, ?) ORDER BY id, added LIMIT ${PAGE_ROWS}`,
       dataset,
       bindable(lastId),
       lastAdded,

@@ -2,6 +2,7 @@
  * How far the catalog has come: the journal position behind the last applied entry, and the next free ids. Both are read from the
  * database each time, because another process may have applied entries.
  */
+import { equalBytes } from "@tensorcask/codec";
 import type { Counters, JournalPosition } from "../model/entry.ts";
 import { bindable, plainBytes } from "./chunks.ts";
 import { damaged, type Sqlite } from "./sqlite.ts";
@@ -26,6 +27,15 @@ export function writePosition(sqlite: Sqlite, position: JournalPosition): void {
     position.segment,
     position.offset,
   );
+}
+
+/** Moves the position to another place of the same state: sequence and hash must be what they are. */
+export function movePosition(sqlite: Sqlite, position: JournalPosition): void {
+  const { sequence, hash } = readPosition(sqlite);
+  if (position.sequence !== sequence || !equalBytes(position.hash, hash)) {
+    throw damaged(`it is at entry ${sequence}, the journal was rewritten at entry ${position.sequence}`);
+  }
+  writePosition(sqlite, position);
 }
 
 export function readCounters(sqlite: Sqlite): Counters {

@@ -29,7 +29,8 @@ interface LongFacts {
 
 const selectTensor = `
   SELECT t.tensor AS id, t.key, f.dtype, f.geometry, f.shape, t.first, t.place, t.facts
-  FROM tensor t JOIN form f ON f.form = t.form WHERE t.tensor = ?`;
+  FROM tensor t CROSS JOIN form f ON f.form = t.form`;
+const byId = `${selectTensor} WHERE t.tensor = ?`;
 
 function placeOf(first: number, place: number): Place {
   return place < 0 ? { runs: [first, -place] } : { bundle: first, offset: place };
@@ -176,7 +177,7 @@ export class Tensors {
       keys.map((each) => {
         const key = bindable(each);
         return this.#sqlite.value<number>(
-          "SELECT tensor FROM tensor WHERE substr(key, 1, 6) = ? AND key = ? ORDER BY tensor LIMIT 1",
+          "SELECT tensor FROM tensor WHERE substr(key, 1, 5) = ? AND key = ? ORDER BY tensor LIMIT 1",
           prefixOf(key),
           key,
         );
@@ -185,7 +186,7 @@ export class Tensors {
   }
 
   byId(id: number): StoredTensor | undefined {
-    const row = this.#sqlite.row<TensorColumns>(selectTensor, id);
+    const row = this.#sqlite.row<TensorColumns>(byId, id);
     return row === undefined ? undefined : tensorRow(row);
   }
 
@@ -202,5 +203,12 @@ export class Tensors {
       }
       return tensors;
     });
+  }
+
+  /** Up to `limit` tensors behind the id `last`, by rising id. */
+  behind(last: number, limit: number): StoredTensor[] {
+    return this.#sqlite
+      .rows<TensorColumns>(`${selectTensor} WHERE t.tensor > ? ORDER BY t.tensor LIMIT ?`, last, limit)
+      .map(tensorRow);
   }
 }

@@ -23,14 +23,16 @@ export interface Condition {
   readonly parameters: readonly SqlValue[];
 }
 
-/** One field's condition. */
+/** The part of a condition that an index on the path answers alone. `inOrder`: it finds rows in the order of their ids. */
+export interface Lookup extends Condition {
+  readonly inOrder: boolean;
+}
+
+/** One field's condition. `value` is the SQL of the value at the path, as its index has it. */
 export interface FieldCondition extends Condition {
   readonly path: string;
-  /**
-   * The part that an index on the path answers alone, when it finds rows out of the order of their ids (`eq` keeps that order and needs
-   * no such care): with many rows, reading in order and testing each is cheaper than finding and sorting them for every page.
-   */
-  readonly range?: Condition;
+  readonly value: string;
+  readonly lookup?: Lookup;
 }
 
 type Scalar = null | boolean | number | string;
@@ -39,9 +41,8 @@ const comparisons = { gt: ">", gte: ">=", lt: "<", lte: "<=" } as const;
 const known = ["eq", "ne", "gt", "gte", "lt", "lte", "in", "exists", "contains"] as const;
 type Operator = (typeof known)[number];
 
-/** A condition of one operator, and its part about the value alone. */
 interface OperatorCondition extends Condition {
-  readonly range?: Condition;
+  readonly lookup?: Lookup;
 }
 
 interface Field {
@@ -85,15 +86,17 @@ function typesOf(value: Scalar): string {
   }
 }
 
-function equals(field: Field, value: Scalar): Condition {
+function equals(field: Field, value: Scalar): OperatorCondition {
   // JSON true, false and null are told by their type alone; the index holds 1, 0 and nothing for them.
   if (value === null) {
     return { sql: `${field.type} = 'null'`, parameters: [] };
   }
-  return {
-    sql: `${field.value} = json_extract(?, '$') AND ${field.type} ${typesOf(value)}`,
+  const lookup = {
+    sql: `${field.value} = json_extract(?, '$')`,
     parameters: [JSON.stringify(value)],
+    inOrder: true,
   };
+  return { sql: `${lookup.sql} AND ${field.type} ${typesOf(value)}`, parameters: lookup.parameters, lookup };
 }
 
 function isIn(field: Field, values: unknown): OperatorCondition {
@@ -122,11 +125,8 @@ function isIn(field: Field, values: unknown): OperatorCondition {
   }
   if (parts.length === 1) {
     // Of one type: no OR, so an index on the value serves it.
-    return {
-      sql: parts[0]!,
-      parameters,
-      ...(parameters.length === 0 ? {} : { range: { sql: value, parameters } }),
-    };
+    const lookup = parameters.length === 0 ? {} : { lookup: { sql: value, parameters, inOrder: false } };
+    return { sql: parts[0]!, parameters, ...lookup };
   }
   return { sql: parts.length === 0 ? "0" : parts.map((each) => `(${each})`).join(" OR "), parameters };
 }
@@ -135,11 +135,12 @@ function compares(field: Field, operator: keyof typeof comparisons, value: unkno
   if (typeof value !== "string" && !(typeof value === "number" && Number.isFinite(value))) {
     throw new UsageError(field.label, `${operator} wants a number or a string`);
   }
-  const range = {
+  const lookup = {
     sql: `${field.value} ${comparisons[operator]} json_extract(?, '$')`,
     parameters: [JSON.stringify(value)],
+    inOrder: false,
   };
-  return { sql: `${range.sql} AND ${field.type} ${typesOf(value)}`, parameters: range.parameters, range };
+  return { sql: `${lookup.sql} AND ${field.type} ${typesOf(value)}`, parameters: lookup.parameters, lookup };
 }
 
 function contains(field: Field, value: Scalar): Condition {
@@ -184,16 +185,22 @@ function all(conditions: readonly Condition[]): Condition {
   };
 }
 
+/** What an index on the path can do for all operators of a field together. */
+function lookupOf(conditions: readonly OperatorCondition[]): { lookup?: Lookup } {
+  const lookups = conditions.flatMap((condition) => condition.lookup ?? []);
+  const equal = lookups.find((lookup) => lookup.inOrder);
+  if (equal !== undefined) {
+    return { lookup: equal };
+  }
+  return lookups.length === 0 ? {} : { lookup: { ...all(lookups), inOrder: false } };
+}
+
 /**
- * Compiles a `where` over the JSON in `column`, a condition a field. Paths in `withoutIndex` are said in words that no index knows.
+ * Compiles a `where` over the JSON in `column`, a condition a field.
  *
  * Throws `UsageError` naming the field, for a path, operator or operand that is wrong.
  */
-export function compileWhere(
-  where: Where,
-  column: string,
-  withoutIndex: ReadonlySet<string> = new Set(),
-): FieldCondition[] {
+export function compileWhere(where: Where, column: string): FieldCondition[] {
   const entries = Object.entries(where);
   if (entries.length > MAX_WHERE_FIELDS) {
     throw new LimitError("fields of a `where`", entries.length, MAX_WHERE_FIELDS, "where");
@@ -203,7 +210,7 @@ export function compileWhere(
     const sqlPath = jsonPath(path, label);
     const field: Field = {
       label,
-      value: `${withoutIndex.has(path) ? "+" : ""}${valueExpression(column, sqlPath)}`,
+      value: valueExpression(column, sqlPath),
       type: `json_type(${column}, '${sqlPath}')`,
       source: `${column}, '${sqlPath}'`,
     };
@@ -223,12 +230,6 @@ export function compileWhere(
       }
       return compileOperator(field, operator as Operator, value);
     });
-    const ranges = conditions.flatMap((condition) => condition.range ?? []);
-    const inOrder = operators.some(([operator, value]) => operator === "eq" && value !== null);
-    return {
-      path,
-      ...all(conditions),
-      ...(ranges.length === 0 || inOrder ? {} : { range: all(ranges) }),
-    };
+    return { path, value: field.value, ...all(conditions), ...lookupOf(conditions) };
   });
 }

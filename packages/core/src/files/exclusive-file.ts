@@ -1,7 +1,8 @@
 /**
- * A file that one process (or one connection) can hold exclusively: an SQLite database on which a transaction is begun and
- * nothing is ever written. SQLite knows how to lock files on every platform, across worker threads, and without losing the lock
- * when the same process opens the database twice; Node itself has no file locks.
+ * A file that one process (or one connection) can hold exclusively: an SQLite database on which a transaction
+ * is begun and nothing is ever written. SQLite knows how to lock files on every platform, across worker
+ * threads, and without losing the lock when the same process opens the database twice; Node itself has no
+ * file locks.
  */
 
 import { StorageError } from "@tensorcask/codec";

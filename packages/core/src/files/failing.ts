@@ -1,6 +1,7 @@
 /**
- * A file system that fails on demand, as disks do: full, broken, or cut off in the middle of a write. Fault tests use it to check
- * that what was acknowledged stays, and that a file which failed once is never trusted again.
+ * A file system that fails on demand, as disks do: full, broken, or cut off in the middle of a write. Fault
+ * tests use it to check that what was acknowledged stays, and that a file which failed once is never trusted
+ * again.
  */
 import { StorageError } from "@tensorcask/codec";
 import type { FileSystem, OpenFile, OpenMode } from "./file-system.ts";

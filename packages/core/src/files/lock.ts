@@ -1,7 +1,7 @@
 /**
- * The writer lock: one holder at a time over all processes that use a store, and free again at once when the holder dies, however
- * it dies. It is an exclusive transaction on an otherwise empty SQLite database, so the operating system keeps it and drops it with
- * the process.
+ * The writer lock: one holder at a time over all processes that use a store, and free again at once when the
+ * holder dies, however it dies. It is an exclusive transaction on an otherwise empty SQLite database, so the
+ * operating system keeps it and drops it with the process.
  *
  *   lock.sqlite        locked by the holder
  *   lock-queue.sqlite  locked by the one waiter whose turn is next: without it, a process that commits all the time would take the
@@ -9,8 +9,8 @@
  *   lock.pid           64 bytes of text: pid of the last holder, a space, its token, spaces. Names the holder in errors, and
  *                      tells the next holder whether anybody else was in between
  *
- * Within a process, callers queue in order. Nothing else may ever open the two databases: on POSIX systems closing any descriptor
- * of a file drops the process's locks on it.
+ * Within a process, callers queue in order. Nothing else may ever open the two databases: on POSIX systems
+ * closing any descriptor of a file drops the process's locks on it.
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, constants, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
@@ -39,13 +39,15 @@ const HOLDER_BYTES = 64;
 /** A held lock. */
 export interface Lease {
   /**
-   * True when anybody else may have held the lock since this `WriterLock`'s last lease: then what is cached may be out of date.
-   * Always true the first time.
+   * True when anybody else may have held the lock since this `WriterLock`'s last lease: then what is cached
+   * may be out of date. Always true the first time.
    */
   readonly changedHands: boolean;
   /** How long the caller waited. */
   readonly waitedMs: number;
-  /** Makes the next lease say `changedHands` again: for a holder that could not bring its caches up to date. */
+  /**
+   * Makes the next lease say `changedHands` again: for a holder that could not bring its caches up to date.
+   */
   invalidate(): void;
   /** Gives the lock back. Calling it again does nothing. */
   release(): void;
@@ -74,7 +76,9 @@ interface Waiter {
   readonly start: () => void;
 }
 
-/** The writer lock of one store. One object per open store; two objects exclude each other like two processes. */
+/**
+ * The writer lock of one store. One object per open store; two objects exclude each other like two processes.
+ */
 export class WriterLock {
   readonly #gate: Gate;
   readonly #line: Waiter[] = [];
@@ -98,8 +102,8 @@ export class WriterLock {
   }
 
   /**
-   * Waits for the lock. Rejects with `LockTimeoutError` (naming the holder's pid) after `waitMs`, with `CancelledError` when
-   * `signal` aborts, with `ClosedError` after `close`.
+   * Waits for the lock. Rejects with `LockTimeoutError` (naming the holder's pid) after `waitMs`, with
+   * `CancelledError` when `signal` aborts, with `ClosedError` after `close`.
    */
   async acquire(options: AcquireOptions = {}): Promise<Lease> {
     const started = performance.now();
@@ -279,7 +283,8 @@ class DirectoryGate implements Gate {
     try {
       writeSync(descriptor, this.#self, 0, HOLDER_BYTES, 0);
     } catch (error) {
-      // With our name missing, the holder before us would believe that nobody came after it: leave no name at all.
+      // With our name missing, the holder before us would believe that nobody came after it: leave no name at
+      // all.
       try {
         ftruncateSync(descriptor, 0);
       } catch {

@@ -1,14 +1,17 @@
 /**
- * A file system in memory: what ":memory:" stores live in, and what tests copy, cut and replay. It behaves like the disk where it
- * matters: a file that was removed or replaced stays readable through descriptors that are open, `create` refuses a name that is
- * taken, and directories must exist before files are made in them.
+ * A file system in memory: what ":memory:" stores live in, and what tests copy, cut and replay. It behaves
+ * like the disk where it matters: a file that was removed or replaced stays readable through descriptors that
+ * are open, `create` refuses a name that is taken, and directories must exist before files are made in them.
  */
 import { basename, dirname, normalize, sep } from "node:path";
 import { StorageError } from "@tensorcask/codec";
 import type { DirectoryEntry, FileStatus, FileSystem, OpenFile, OpenMode } from "./file-system.ts";
 import { readWholeFile, writeWholeFile } from "./staging.ts";
 
-/** The content of one file: `bytes` may be longer than the file, so that appending does not copy all of it each time. */
+/**
+ * The content of one file: `bytes` may be longer than the file, so that appending does not copy all of it
+ * each time.
+ */
 class MemoryContent {
   bytes: Uint8Array = new Uint8Array(0);
   length = 0;

@@ -1,11 +1,14 @@
 /**
- * Finds out whether a directory lies on a network file system. A store does not belong there: its lock and its catalog rely on
- * byte-range locks and shared memory, which such file systems emulate badly or not at all between machines.
+ * Finds out whether a directory lies on a network file system. A store does not belong there: its lock and
+ * its catalog rely on byte-range locks and shared memory, which such file systems emulate badly or not at all
+ * between machines.
  *
- * Linux says it by the magic number in statfs; FUSE hides many kinds behind one number, so its name comes from the mount table.
- * macOS says it in the output of `mount`, Windows by the form of the path (UNC). What cannot be found out counts as local.
+ * Linux says it by the magic number in statfs; FUSE hides many kinds behind one number, so its name comes
+ * from the mount table. macOS says it in the output of `mount`, Windows by the form of the path (UNC). What
+ * cannot be found out counts as local.
  *
- * 9p and virtiofs are not in the list: virtual machines, sandboxes and containers mount their own local disks that way.
+ * 9p and virtiofs are not in the list: virtual machines, sandboxes and containers mount their own local disks
+ * that way.
  */
 import { execFile } from "node:child_process";
 import { readFile, realpath, statfs } from "node:fs";
@@ -43,7 +46,9 @@ const MOUNT_OUTPUT_BYTES = 1024 * 1024;
 /** How long `mount` may take; a dead server can make it hang. */
 const MOUNT_TIMEOUT_MS = 2000;
 
-/** The network file system that `path` lies on, or the nearest parent that exists; undefined for a local one. */
+/**
+ * The network file system that `path` lies on, or the nearest parent that exists; undefined for a local one.
+ */
 export async function networkKind(path: string): Promise<string | undefined> {
   const full = await existing(resolve(path));
   if (process.platform === "win32") return full.startsWith("\\\\") ? "smb" : undefined;

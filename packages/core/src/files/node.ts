@@ -1,9 +1,10 @@
 /**
- * The real disk, by Node's callback API: a file is a plain descriptor, so nothing closes behind our back when it is garbage
- * collected, and an operation costs one hop to the thread pool.
+ * The real disk, by Node's callback API: a file is a plain descriptor, so nothing closes behind our back when
+ * it is garbage collected, and an operation costs one hop to the thread pool.
  *
- * `sync` is fdatasync: on Linux it also writes the length of a file that grew, which is all the metadata that reading needs;
- * libuv makes it F_FULLFSYNC on macOS and FlushFileBuffers on Windows. Directories are synced where they can be: Windows cannot.
+ * `sync` is fdatasync: on Linux it also writes the length of a file that grew, which is all the metadata that
+ * reading needs; libuv makes it F_FULLFSYNC on macOS and FlushFileBuffers on Windows. Directories are synced
+ * where they can be: Windows cannot.
  */
 import {
   type BigIntStats,

@@ -1,8 +1,10 @@
 /**
- * A file system that logs every change in the order in which it was asked for, and `crashImage`, which builds the disk that a
- * power cut after any of them would leave. Crash tests replay every prefix of a workload with it.
+ * A file system that logs every change in the order in which it was asked for, and `crashImage`, which builds
+ * the disk that a power cut after any of them would leave. Crash tests replay every prefix of a workload with
+ * it.
  *
- * Files are told apart by number, not by path, so that a write through a descriptor still hits its file after a rename.
+ * Files are told apart by number, not by path, so that a write through a descriptor still hits its file after
+ * a rename.
  */
 import { dirname, normalize } from "node:path";
 import { UsageError } from "@tensorcask/codec";
@@ -25,9 +27,14 @@ export type Operation =
 export interface CrashOptions {
   /** Of the last operation, when it is a write, only so many bytes arrive. */
   readonly tornBytes?: number;
-  /** The rest of the torn write: not there (default), or zeros because the length was written and the content was not. */
+  /**
+   * The rest of the torn write: not there (default), or zeros because the length was written and the content
+   * was not.
+   */
   readonly tornRest?: "missing" | "zeros";
-  /** What was not synced is lost: content written since the last `sync`, names since the last `syncDirectory`. */
+  /**
+   * What was not synced is lost: content written since the last `sync`, names since the last `syncDirectory`.
+   */
   readonly loseUnsynced?: boolean;
 }
 

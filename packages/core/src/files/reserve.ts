@@ -1,6 +1,7 @@
 /**
- * The reserve: a small file that is given up when the disk is full, so that deleting, pruning and collecting garbage, which must
- * write a little before they free a lot, still work. It is put back when there is room again.
+ * The reserve: a small file that is given up when the disk is full, so that deleting, pruning and collecting
+ * garbage, which must write a little before they free a lot, still work. It is put back when there is room
+ * again.
  *
  * It holds random bytes: a file of zeros takes no room on file systems that keep holes or compress.
  */
@@ -29,8 +30,8 @@ export class ReserveFile {
   }
 
   /**
-   * Makes the reserve if it is not there. Resolves to whether it is there now: false when the disk has no room for it, in which
-   * case nothing stays behind. Any other failure rejects with `StorageError`.
+   * Makes the reserve if it is not there. Resolves to whether it is there now: false when the disk has no
+   * room for it, in which case nothing stays behind. Any other failure rejects with `StorageError`.
    */
   async restore(): Promise<boolean> {
     if (await this.present()) return true;

@@ -1,6 +1,7 @@
 /**
- * New files are written under a staging name and renamed when they are complete and durable, so that a file under its own name is
- * never half written. What a crash leaves under a staging name is rubbish, and readers never look at it.
+ * New files are written under a staging name and renamed when they are complete and durable, so that a file
+ * under its own name is never half written. What a crash leaves under a staging name is rubbish, and readers
+ * never look at it.
  */
 import { randomBytes } from "node:crypto";
 import { dirname } from "node:path";
@@ -18,7 +19,9 @@ export function stagingPath(path: string): string {
 /** What `writeWholeFile` and `readWholeFile` need of a file system. */
 export type WholeFileOperations = Pick<FileSystem, "open" | "rename" | "unlink" | "syncDirectory">;
 
-/** Writes `path` as a whole: it holds either what it held before or all of `bytes`, also after a power cut. */
+/**
+ * Writes `path` as a whole: it holds either what it held before or all of `bytes`, also after a power cut.
+ */
 export async function writeWholeFile(
   files: WholeFileOperations,
   path: string,

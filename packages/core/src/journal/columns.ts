@@ -1,16 +1,16 @@
 /**
- * Columns: many small facts of one kind, packed together. A journal entry with ten thousand records repeats itself almost
- * everywhere: ids count up, offsets grow by the same step, the dataset's file is the same one. Kept as columns, what repeats costs
- * a few bytes for all rows together.
+ * Columns: many small facts of one kind, packed together. A journal entry with ten thousand records repeats
+ * itself almost everywhere: ids count up, offsets grow by the same step, the dataset's file is the same one.
+ * Kept as columns, what repeats costs a few bytes for all rows together.
  *
  * Numbers (`packNumbers`) are a sequence of groups:
  *
  *   varint 2 n + 1, number          the number, n times
  *   varint 2 n,     n numbers       n different numbers
  *
- * where a number is a zigzag varint: 0, -1, 1, -2, ... as 0, 1, 2, 3, ... `packSteps` packs the difference of each number to the
- * one before it (the first to 0). Ids (`packIds`) are 16 bytes each and share beginnings: one byte says how many bytes are the
- * same as in the id before, the rest follows.
+ * where a number is a zigzag varint: 0, -1, 1, -2, ... as 0, 1, 2, 3, ... `packSteps` packs the difference of
+ * each number to the one before it (the first to 0). Ids (`packIds`) are 16 bytes each and share beginnings:
+ * one byte says how many bytes are the same as in the id before, the rest follows.
  *
  * Numbers in columns are below 2^52, so that every zigzag difference stays an exact JavaScript number.
  */
@@ -19,7 +19,10 @@ import { ByteReader, ByteWriter, DamageError, LimitError, UsageError } from "@te
 /** See above. An id per nanosecond lasts 52 days; an id per microsecond lasts 140 years. */
 export const MAX_COLUMN_NUMBER: number = 2 ** 52 - 1;
 
-/** Most numbers of one column: 16 Mi rows are more than an entry of MAX_ENTRY_BYTES needs, and small enough to hold in memory. */
+/**
+ * Most numbers of one column: 16 Mi rows are more than an entry of MAX_ENTRY_BYTES needs, and small enough to
+ * hold in memory.
+ */
 export const MAX_COLUMN_COUNT: number = 2 ** 24;
 
 /** Bytes of a record's id. */
@@ -49,7 +52,10 @@ export function packNumbers(numbers: readonly number[]): Uint8Array {
   return writer.finish();
 }
 
-/** Reads all numbers of a column; `count`, where it is known, must be how many there are. Throws `DamageError`. */
+/**
+ * Reads all numbers of a column; `count`, where it is known, must be how many there are. Throws
+ * `DamageError`.
+ */
 export function unpackNumbers(bytes: Uint8Array, where: string, count?: number): number[] {
   const limit = count ?? MAX_COLUMN_COUNT;
   const reader = new ByteReader(bytes, where);

@@ -4,8 +4,8 @@
  *   [time in ms, operation, operation, ...]
  *   operation = [code, field, field, ...]
  *
- * Operations have codes, fields have places (op-codecs.ts), neither has names: entries are many and small. The sequence is not
- * repeated here: it stands in the entry's header.
+ * Operations have codes, fields have places (op-codecs.ts), neither has names: entries are many and small.
+ * The sequence is not repeated here: it stands in the entry's header.
  */
 import { DamageError, LimitError, UsageError } from "@tensorcask/codec";
 import { decode, encode } from "cborg";
@@ -13,7 +13,10 @@ import type { Entry, Op } from "../model/entry.ts";
 import { type Field, Fields, trimmed } from "./fields.ts";
 import { opCodecs } from "./op-codecs.ts";
 
-/** Longest payload: an entry is read into memory whole. A million small records with 100 bytes of metadata each fit. */
+/**
+ * Longest payload: an entry is read into memory whole. A million small records with 100 bytes of metadata
+ * each fit.
+ */
 export const MAX_ENTRY_BYTES: number = 256 * 1024 * 1024;
 
 /** A codec without its operation's own type: what the two loops below need. */
@@ -27,8 +30,8 @@ const byName = opCodecs as unknown as { readonly [name: string]: AnyOpCodec };
 const nameOfCode = new Map(Object.entries(byName).map(([name, { code }]) => [code, name]));
 
 /**
- * The payload of an entry. Throws `UsageError` naming the field for numbers that are not whole, ids and keys of a wrong length and
- * text with half a surrogate pair, `LimitError` for more than `MAX_ENTRY_BYTES`.
+ * The payload of an entry. Throws `UsageError` naming the field for numbers that are not whole, ids and keys
+ * of a wrong length and text with half a surrogate pair, `LimitError` for more than `MAX_ENTRY_BYTES`.
  */
 export function encodeEntry(entry: Entry): Uint8Array {
   const fields: Field[] = [entry.timeMs];
@@ -44,7 +47,10 @@ export function encodeEntry(entry: Entry): Uint8Array {
   return payload;
 }
 
-/** Reads a payload. Throws `DamageError` naming `where` when it is not one, or has operations that this version does not know. */
+/**
+ * Reads a payload. Throws `DamageError` naming `where` when it is not one, or has operations that this
+ * version does not know.
+ */
 export function decodeEntry(payload: Uint8Array, sequence: number, where: string): Entry {
   const fields = new Fields(decodeList(payload, where), where);
   const timeMs = fields.number();
@@ -67,7 +73,8 @@ export function decodeEntry(payload: Uint8Array, sequence: number, where: string
 }
 
 function decodeList(payload: Uint8Array, where: string): readonly unknown[] {
-  // A Buffer's `slice` is a view; a plain Uint8Array's is a copy, so that nothing keeps the read buffer alive.
+  // A Buffer's `slice` is a view; a plain Uint8Array's is a copy, so that nothing keeps the read buffer
+  // alive.
   const plain = new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
   let value: unknown;
   try {

@@ -1,10 +1,10 @@
 /**
- * Fields of an operation as CBOR has them: a list without names. `Fields` hands them out one after the other and checks what each
- * one is, so that an entry which is not what it should be is a `DamageError`, never a wrong value. The functions below it check
- * on the way in.
+ * Fields of an operation as CBOR has them: a list without names. `Fields` hands them out one after the other
+ * and checks what each one is, so that an entry which is not what it should be is a `DamageError`, never a
+ * wrong value. The functions below it check on the way in.
  *
- * Missing optional fields are null, and trailing ones are left out. JSON that users hand in is kept as JSON text: the order of its
- * keys stays, and reading it back is the engine's own parser.
+ * Missing optional fields are null, and trailing ones are left out. JSON that users hand in is kept as JSON
+ * text: the order of its keys stays, and reading it back is the engine's own parser.
  */
 import { DamageError, isJsonObject, UsageError } from "@tensorcask/codec";
 import type { JsonObject } from "../model/entry.ts";
@@ -12,7 +12,10 @@ import type { JsonObject } from "../model/entry.ts";
 /** What a field can be in CBOR. */
 export type Field = null | boolean | number | string | Uint8Array | readonly Field[];
 
-/** Reads fields in order. Every method throws `DamageError` naming `where` when the next field is something else. */
+/**
+ * Reads fields in order. Every method throws `DamageError` naming `where` when the next field is something
+ * else.
+ */
 export class Fields {
   readonly #fields: readonly unknown[];
   readonly where: string;

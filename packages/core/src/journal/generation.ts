@@ -1,7 +1,7 @@
 /**
- * Which segments make up the journal now: the newest generation that is complete. A generation begins with the rename of its
- * snapshot (the first one, which has none, with its first part), so that it is there as a whole or not at all; files of older
- * generations are left-overs until they are dropped.
+ * Which segments make up the journal now: the newest generation that is complete. A generation begins with
+ * the rename of its snapshot (the first one, which has none, with its first part), so that it is there as a
+ * whole or not at all; files of older generations are left-overs until they are dropped.
  */
 import { join } from "node:path";
 import { DamageError, StorageError } from "@tensorcask/codec";
@@ -35,7 +35,10 @@ export function isMissing(error: unknown): boolean {
   return error instanceof StorageError && error.code === "ENOENT";
 }
 
-/** Finds the current generation and reads the headers of its segments. `known` holds headers read before, by name. */
+/**
+ * Finds the current generation and reads the headers of its segments. `known` holds headers read before, by
+ * name.
+ */
 export async function loadGeneration(
   files: FileSystem,
   directory: string,
@@ -127,7 +130,9 @@ async function loadSegment(
   }
 }
 
-/** Parts must take over from one another in order; the first one from the snapshot, or from the very start. */
+/**
+ * Parts must take over from one another in order; the first one from the snapshot, or from the very start.
+ */
 function checkOrder(snapshot: Segment | undefined, parts: readonly Segment[]): void {
   let least = snapshot === undefined ? 1 : snapshot.sequence + 1;
   parts.forEach((part, index) => {

@@ -1,6 +1,7 @@
 /**
- * Reads the journal from a position on. The position may be old: its segment may have been abandoned, or collected with its
- * generation; then the reader is told to start over (the state it has is derived, so nothing is lost).
+ * Reads the journal from a position on. The position may be old: its segment may have been abandoned, or
+ * collected with its generation; then the reader is told to start over (the state it has is derived, so
+ * nothing is lost).
  */
 import { DamageError, equalBytes, SHA256_BYTES } from "@tensorcask/codec";
 import type { FileSystem, OpenFile } from "../files/file-system.ts";
@@ -26,7 +27,10 @@ export interface JournalRestart {
 
 export type JournalItem = JournalEntry | JournalRestart;
 
-/** How often a reader starts again because the generation it reads was dropped under it. More than that is no coincidence. */
+/**
+ * How often a reader starts again because the generation it reads was dropped under it. More than that is no
+ * coincidence.
+ */
 const MAX_RELOADS = 8;
 
 /** A segment that was dropped since its generation was loaded. */
@@ -85,7 +89,10 @@ class GenerationReader {
     }
   }
 
-  /** The place of `from` in this generation: part and point in it; or "restart" when its state cannot be continued. */
+  /**
+   * The place of `from` in this generation: part and point in it; or "restart" when its state cannot be
+   * continued.
+   */
   async #find(from: JournalPosition): Promise<"restart" | { index: number; point?: ChainPoint }> {
     const { parts, snapshot } = this.#generation;
     const { sequence } = from;

@@ -1,12 +1,14 @@
 /**
- * The journal: the numbered, hash-chained log of commits, and the truth about everything that is not a chunk. Bytes in segment.ts.
+ * The journal: the numbered, hash-chained log of commits, and the truth about everything that is not a chunk.
+ * Bytes in segment.ts.
  *
- * One process at a time appends, under the writer lock; any number read. An append is one write and one sync. After a write or
- * sync that failed, the segment is abandoned: the next append starts a new part, whose header says from which sequence on it takes
- * over, so that whatever the failed write left behind counts for nobody.
+ * One process at a time appends, under the writer lock; any number read. An append is one write and one sync.
+ * After a write or sync that failed, the segment is abandoned: the next append starts a new part, whose
+ * header says from which sequence on it takes over, so that whatever the failed write left behind counts for
+ * nobody.
  *
- * A reader without the lock sees entries as soon as they are in the file, a moment before they are durable: state that others share
- * (the catalog) takes entries under the lock only.
+ * A reader without the lock sees entries as soon as they are in the file, a moment before they are durable:
+ * state that others share (the catalog) takes entries under the lock only.
  */
 import { dirname, join } from "node:path";
 import { ClosedError, SHA256_BYTES, UsageError } from "@tensorcask/codec";
@@ -36,7 +38,10 @@ export interface JournalOptions {
   readonly readOnly?: boolean;
   /** Length from which on a new part is started. Default `PART_BYTES`. */
   readonly partBytes?: number;
-  /** A position known from before, such as the catalog's: where it still fits, finding the end starts from there. */
+  /**
+   * A position known from before, such as the catalog's: where it still fits, finding the end starts from
+   * there.
+   */
   readonly hint?: JournalPosition;
 }
 
@@ -72,8 +77,8 @@ export class Journal {
   }
 
   /**
-   * Opens the journal in `directory` (made if it is missing) and finds its end. Changes no entry: a torn one stays until `recover`.
-   * Throws `DamageError` naming segment and offset when a segment is damaged.
+   * Opens the journal in `directory` (made if it is missing) and finds its end. Changes no entry: a torn one
+   * stays until `recover`. Throws `DamageError` naming segment and offset when a segment is damaged.
    */
   static async open(files: FileSystem, directory: string, options: JournalOptions = {}): Promise<Journal> {
     const journal = new Journal(files, directory, options);
@@ -95,8 +100,9 @@ export class Journal {
   }
 
   /**
-   * To be called under the writer lock, once after opening and whenever another process may have held it since: finds the end, cuts
-   * off an entry that a crash left unfinished, makes durable what others left, removes staging files.
+   * To be called under the writer lock, once after opening and whenever another process may have held it
+   * since: finds the end, cuts off an entry that a crash left unfinished, makes durable what others left,
+   * removes staging files.
    */
   recover(): Promise<JournalPosition> {
     return this.#exclusively(async () => {
@@ -120,8 +126,9 @@ export class Journal {
   }
 
   /**
-   * Appends an entry, durably: one write, one sync. To be called under the writer lock, after `recover` where that is due. The
-   * entry's sequence must be the one behind `position()`. When it rejects, the entry is not committed and `position()` is unchanged.
+   * Appends an entry, durably: one write, one sync. To be called under the writer lock, after `recover` where
+   * that is due. The entry's sequence must be the one behind `position()`. When it rejects, the entry is not
+   * committed and `position()` is unchanged.
    */
   append(entry: Entry): Promise<JournalPosition> {
     return this.#exclusively(async () => {
@@ -144,7 +151,8 @@ export class Journal {
         await tail.file.sync();
       } catch (error) {
         this.#abandoned = tail.name;
-        // So that nobody takes the entry for a commit meanwhile. If this fails, too, the next part's header says it.
+        // So that nobody takes the entry for a commit meanwhile. If this fails, too, the next part's header
+        // says it.
         await tail.file.truncate(offset).catch(() => undefined);
         throw error;
       }
@@ -160,9 +168,10 @@ export class Journal {
   }
 
   /**
-   * Yields what follows `from`, to the end as it is found now: entries, and a restart where everything applied before must be cleared
-   * first. Entries of a snapshot have positions of sequence 0 up to its last one, whose position is that of the state.
-   * Throws `DamageError` when the journal is damaged, or ends before `from`.
+   * Yields what follows `from`, to the end as it is found now: entries, and a restart where everything
+   * applied before must be cleared first. Entries of a snapshot have positions of sequence 0 up to its last
+   * one, whose position is that of the state. Throws `DamageError` when the journal is damaged, or ends
+   * before `from`.
    */
   read(from: JournalPosition): AsyncIterable<JournalItem> {
     this.#check();
@@ -170,9 +179,9 @@ export class Journal {
   }
 
   /**
-   * Writes a new generation: a snapshot of the state at `position()`, whose operations `slices` gives (each becomes an entry). Under
-   * the writer lock. Resolves to the same sequence and hash in the new generation; the old one's files stay until
-   * `dropOldGenerations`.
+   * Writes a new generation: a snapshot of the state at `position()`, whose operations `slices` gives (each
+   * becomes an entry). Under the writer lock. Resolves to the same sequence and hash in the new generation;
+   * the old one's files stay until `dropOldGenerations`.
    */
   writeSnapshot(
     slices: Iterable<readonly Op[]> | AsyncIterable<readonly Op[]>,
@@ -310,7 +319,9 @@ export class Journal {
     await tail?.file.close();
   }
 
-  /** After a segment could not be made: finds out whether it is there after all, and then makes it durable. */
+  /**
+   * After a segment could not be made: finds out whether it is there after all, and then makes it durable.
+   */
   async #makeSure(): Promise<void> {
     if (!this.#unsure) return;
     const before = this.#generation;

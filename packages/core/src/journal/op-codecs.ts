@@ -1,6 +1,6 @@
 /**
- * The operations of a journal entry as lists of fields: one small codec for each kind. Facts that come by the thousand are packed into
- * columns (columns.ts, tensor-columns.ts, record-columns.ts).
+ * The operations of a journal entry as lists of fields: one small codec for each kind. Facts that come by the
+ * thousand are packed into columns (columns.ts, tensor-columns.ts, record-columns.ts).
  */
 import { SHA256_BYTES, UsageError } from "@tensorcask/codec";
 import type { Counters, FileFacts, Op } from "../model/entry.ts";
@@ -49,6 +49,10 @@ export const opCodecs: { readonly [Name in Op["op"]]: OpCodec<Name> } = {
         "staged",
         fields.optional((each) => each.flag()),
       ),
+      ...present(
+        "timeMs",
+        fields.optional((each) => each.number()),
+      ),
     }),
   },
   "staged.drop": {
@@ -92,7 +96,8 @@ export const opCodecs: { readonly [Name in Op["op"]]: OpCodec<Name> } = {
       indexed: readTexts(fields),
     }),
   },
-  // A field that is to change is a list of its new value: null inside of it says "none", null instead of it "as it was".
+  // A field that is to change is a list of its new value: null inside of it says "none", null instead of it
+  // "as it was".
   "dataset.set": {
     code: 9,
     pack: (op) => [
@@ -148,6 +153,10 @@ export const opCodecs: { readonly [Name in Op["op"]]: OpCodec<Name> } = {
       ...present(
         "timeMs",
         fields.optional((each) => each.number()),
+      ),
+      ...present(
+        "sequence",
+        fields.optional((each) => each.integer()),
       ),
     }),
   },

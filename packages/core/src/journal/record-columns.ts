@@ -1,6 +1,6 @@
 /**
- * The records of a `records.add` operation, as columns. Beside its name and metadata a record costs what its id differs from the one
- * before; file and tensor usually follow from the record before.
+ * The records of a `records.add` operation, as columns. Beside its name and metadata a record costs what its
+ * id differs from the one before; file and tensor usually follow from the record before.
  *
  *   ids        see `packIds`; there are as many records as ids
  *   files      steps: file of each record, 0 for none

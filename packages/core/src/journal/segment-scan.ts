@@ -1,7 +1,7 @@
 /**
- * Goes through the entries of one segment, checking each one and its place in the chain. Knows how to tell an entry that was cut off
- * while it was written (the last one, after a crash) from damage: behind a cut entry there is never another one, because nothing is
- * written behind a write that failed.
+ * Goes through the entries of one segment, checking each one and its place in the chain. Knows how to tell an
+ * entry that was cut off while it was written (the last one, after a crash) from damage: behind a cut entry
+ * there is never another one, because nothing is written behind a write that failed.
  */
 import { DamageError, equalBytes, SHA256_BYTES } from "@tensorcask/codec";
 import type { OpenFile } from "../files/file-system.ts";
@@ -52,8 +52,8 @@ export interface ScanOptions {
 }
 
 /**
- * Yields the entries behind `from` in order and returns where they end. Throws `DamageError` for an entry that is whole but does not
- * follow from the one before.
+ * Yields the entries behind `from` in order and returns where they end. Throws `DamageError` for an entry
+ * that is whole but does not follow from the one before.
  */
 export async function* scanEntries(
   file: OpenFile,
@@ -95,8 +95,8 @@ export async function* scanEntries(
 }
 
 /**
- * Decides what the bytes are that a scan stumbled over: an entry that was cut off (returns), or damage in the middle of the journal,
- * which is proved by a whole entry behind it (throws `DamageError`).
+ * Decides what the bytes are that a scan stumbled over: an entry that was cut off (returns), or damage in the
+ * middle of the journal, which is proved by a whole entry behind it (throws `DamageError`).
  */
 export async function checkTorn(file: OpenFile, end: ScanEnd, where: string): Promise<void> {
   const { point, fileBytes } = end;
@@ -152,7 +152,10 @@ class Window {
     this.#fileBytes = fileBytes;
   }
 
-  /** A view of `count` bytes at `offset`, which must lie in the file. Fewer when the file has become shorter meanwhile. */
+  /**
+   * A view of `count` bytes at `offset`, which must lie in the file. Fewer when the file has become shorter
+   * meanwhile.
+   */
   async bytes(offset: number, count: number): Promise<Uint8Array> {
     const at = offset - this.#start;
     if (at < 0 || at + count > this.#content.length) {

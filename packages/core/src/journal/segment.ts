@@ -1,10 +1,11 @@
 /**
  * The files of the journal and their bytes.
  *
- * `<generation>-<part>.log`, eight digits each. A generation is a whole journal: where garbage collection rewrote the one before it,
- * its part 0 is a snapshot (entries that rebuild the state at one sequence), and live entries follow in parts 1, 2, ... A part holds
- * the entries from its own first sequence up to the next part's first sequence; what lies beyond that in the file is void (a write
- * there failed, and the next part took over).
+ * `<generation>-<part>.log`, eight digits each. A generation is a whole journal: where garbage collection
+ * rewrote the one before it, its part 0 is a snapshot (entries that rebuild the state at one sequence), and
+ * live entries follow in parts 1, 2, ... A part holds the entries from its own first sequence up to the next
+ * part's first sequence; what lies beyond that in the file is void (a write there failed, and the next part
+ * took over).
  *
  *   header of a segment
  *   0    4   magic "TCJL"
@@ -156,7 +157,10 @@ export function entryBytes(
   return { bytes, hash };
 }
 
-/** Reads an entry's header; undefined when the bytes are none. Never throws: the caller knows what a bad header means. */
+/**
+ * Reads an entry's header; undefined when the bytes are none. Never throws: the caller knows what a bad
+ * header means.
+ */
 export function readEntryHeader(header: Uint8Array): EntryHeader | undefined {
   if (header.length < ENTRY_HEADER_BYTES) return undefined;
   const final = startsWith(header, finalMagic);

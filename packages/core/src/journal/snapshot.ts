@@ -1,6 +1,6 @@
 /**
- * Writes a snapshot: part 0 of a new generation, the entries that rebuild the state at one sequence. It grows under a staging name
- * and counts once it is renamed; until then the generation before stays the journal.
+ * Writes a snapshot: part 0 of a new generation, the entries that rebuild the state at one sequence. It grows
+ * under a staging name and counts once it is renamed; until then the generation before stays the journal.
  */
 import { dirname, join } from "node:path";
 import { CancelledError } from "@tensorcask/codec";

@@ -1,7 +1,7 @@
 /**
- * The tensors of a `tensors.add` operation, as columns. What many tensors have in common (dtype, shape, how they are stored) is a
- * *form*, written once; each tensor then costs its key (32 bytes), and its form and place as far as they differ from the
- * tensor before.
+ * The tensors of a `tensors.add` operation, as columns. What many tensors have in common (dtype, shape, how
+ * they are stored) is a *form*, written once; each tensor then costs its key (32 bytes), and its form and
+ * place as far as they differ from the tensor before.
  *
  *   keys       32 bytes each; there are as many tensors as keys
  *   forms      [dtype, shape, geometry 0 elements | 1 content, storage, quantizer?, parameters as JSON text?]

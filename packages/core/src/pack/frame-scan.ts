@@ -1,6 +1,7 @@
 /**
- * Walks over the frames in a range of a pack by their headers. Each header says where the next one begins; what is read at once
- * adapts: a few hundred bytes where frames are large, up to a quarter MiB where many small ones lie side by side.
+ * Walks over the frames in a range of a pack by their headers. Each header says where the next one begins;
+ * what is read at once adapts: a few hundred bytes where frames are large, up to a quarter MiB where many
+ * small ones lie side by side.
  */
 import { DamageError, MAX_HEADER_BYTES, readFrameHeader } from "@tensorcask/codec";
 import type { OpenFile } from "../files/file-system.ts";
@@ -12,7 +13,10 @@ const LARGEST_WINDOW: number = 256 * 1024;
 /** With so many headers in a window, the next one is larger. */
 const MANY_HEADERS = 4;
 
-/** Yields what the headers in [offset, offset + bytes) of a pack say. They must fill the range exactly, else `DamageError`. */
+/**
+ * Yields what the headers in [offset, offset + bytes) of a pack say. They must fill the range exactly, else
+ * `DamageError`.
+ */
 export async function* scanFrames(
   file: OpenFile,
   name: string,

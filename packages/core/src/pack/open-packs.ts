@@ -1,6 +1,7 @@
 /**
- * Packs that are open for reading. Opening costs a system call or two and descriptors are limited, so the most recently used files
- * stay open. A file that is in use is closed only when its last reader is done with it.
+ * Packs that are open for reading. Opening costs a system call or two and descriptors are limited, so the
+ * most recently used files stay open. A file that is in use is closed only when its last reader is done with
+ * it.
  */
 import { DamageError, StorageError } from "@tensorcask/codec";
 import type { FileSystem, OpenFile } from "../files/file-system.ts";

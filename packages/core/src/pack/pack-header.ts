@@ -7,16 +7,20 @@
  *   8       8      u64 reserved: 0
  *   16      ...    frames (see codec's frame header), without gaps, to the end
  *
- * A pack has no index of its own: the journal says which byte range of it holds which chunks, the frames' headers say the rest.
- * Files are called `<name>.pack`; a name is 26 characters of Crockford's base32 (48 bits of milliseconds, 80 random bits), so
- * that no two writers ever choose the same one and sorting by name sorts by age.
+ * A pack has no index of its own: the journal says which byte range of it holds which chunks, the frames'
+ * headers say the rest. Files are called `<name>.pack`; a name is 26 characters of Crockford's base32 (48
+ * bits of milliseconds, 80 random bits), so that no two writers ever choose the same one and sorting by name
+ * sorts by age.
  */
 import { randomBytes } from "node:crypto";
 import { DamageError } from "@tensorcask/codec";
 
 export const PACK_HEADER_BYTES = 16;
 
-/** A pack takes no more frames once it is this long: few enough files, yet small enough to rewrite when much of it is dead. */
+/**
+ * A pack takes no more frames once it is this long: few enough files, yet small enough to rewrite when much
+ * of it is dead.
+ */
 export const PACK_BYTES: number = 64 * 1024 * 1024;
 
 export const PACK_SUFFIX = ".pack";
@@ -58,7 +62,10 @@ export function newPackName(nowMs: number = Date.now()): string {
   return name;
 }
 
-/** Whether a text can be the name of a pack. What comes from the journal must not lead out of the pack directory. */
+/**
+ * Whether a text can be the name of a pack. What comes from the journal must not lead out of the pack
+ * directory.
+ */
 export function isPackName(name: string): boolean {
   return namePattern.test(name);
 }

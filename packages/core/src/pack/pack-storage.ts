@@ -1,6 +1,7 @@
 /**
- * Where packs lie. `PackStorage` is a seam: the store knows nothing of what is behind it. `FilePackStorage` keeps them as files in a
- * directory, `<name>.pack`; packs of imports that are still being written are `<name>.<pid>.partial`.
+ * Where packs lie. `PackStorage` is a seam: the store knows nothing of what is behind it. `FilePackStorage`
+ * keeps them as files in a directory, `<name>.pack`; packs of imports that are still being written are
+ * `<name>.<pid>.partial`.
  */
 import { join } from "node:path";
 import { DamageError, NotFoundError, UsageError } from "@tensorcask/codec";
@@ -44,15 +45,18 @@ export interface PackStorage {
   /** Begins a pack that small commits append to. Durable, under its own name. Under the writer lock. */
   createTail(): Promise<PackWriter>;
   /**
-   * Goes on with a pack up to `committedBytes`, cutting off what lies beyond. Under the writer lock. Throws `NotFoundError` when it
-   * is gone, `DamageError` when it is shorter than that.
+   * Goes on with a pack up to `committedBytes`, cutting off what lies beyond. Under the writer lock. Throws
+   * `NotFoundError` when it is gone, `DamageError` when it is shorter than that.
    */
   openTail(name: string, committedBytes: number): Promise<PackWriter>;
   /** Bytes of a pack; undefined when the pack is gone, `DamageError` when it ends before. */
   readRange(name: string, offset: number, bytes: number): Promise<Uint8Array | undefined>;
   /** As `readRange`, into memory of the caller. Resolves to false when the pack is gone. */
   readInto(name: string, offset: number, into: Uint8Array): Promise<boolean>;
-  /** What the headers of the frames in a range say, in order. Throws `NotFoundError` when the pack is gone, `DamageError`. */
+  /**
+   * What the headers of the frames in a range say, in order. Throws `NotFoundError` when the pack is gone,
+   * `DamageError`.
+   */
   scanHeaders(name: string, offset: number, bytes: number): AsyncIterable<FrameFacts>;
   /** All of `scanHeaders` at once. */
   framesIn(name: string, offset: number, bytes: number): Promise<FrameFacts[]>;
@@ -62,7 +66,10 @@ export interface PackStorage {
   list(): Promise<PackFile[]>;
   /** Removes a pack. Resolves to false when it was not there. Who reads it at the moment may go on. */
   drop(name: string): Promise<boolean>;
-  /** Removes packs that no journal entry mentions and whose writers are gone. Under the writer lock. Resolves to their names. */
+  /**
+   * Removes packs that no journal entry mentions and whose writers are gone. Under the writer lock. Resolves
+   * to their names.
+   */
   removeOrphans(options: OrphanOptions): Promise<string[]>;
   close(): Promise<void>;
 }
@@ -238,7 +245,10 @@ export class FilePackStorage implements PackStorage {
   }
 }
 
-/** Whether a process of this number runs here. It may be another one by now: then its rubbish stays a little longer. */
+/**
+ * Whether a process of this number runs here. It may be another one by now: then its rubbish stays a little
+ * longer.
+ */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

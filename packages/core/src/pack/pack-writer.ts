@@ -1,17 +1,20 @@
 /**
- * Appends frames to one pack. A pack of an import is written under a staging name, without the lock, and gets its own name when it
- * is sealed; a tail pack has its name from the start and is appended to in place, under the lock: what counts is how far the
- * journal says it is committed.
+ * Appends frames to one pack. A pack of an import is written under a staging name, without the lock, and gets
+ * its own name when it is sealed; a tail pack has its name from the start and is appended to in place, under
+ * the lock: what counts is how far the journal says it is committed.
  *
- * After a write or sync that failed, nobody knows what is on the disk: the writer refuses further use, and its caller starts
- * another pack. (The system may report a failed sync once only and then drop the pages, so that trying again lies.)
+ * After a write or sync that failed, nobody knows what is on the disk: the writer refuses further use, and
+ * its caller starts another pack. (The system may report a failed sync once only and then drop the pages, so
+ * that trying again lies.)
  */
 import { dirname } from "node:path";
 import { ClosedError } from "@tensorcask/codec";
 import type { FileSystem, OpenFile } from "../files/file-system.ts";
 import { PACK_BYTES } from "./pack-header.ts";
 
-/** Frames up to this size are put together and written at once; longer ones are written from where they lie. */
+/**
+ * Frames up to this size are put together and written at once; longer ones are written from where they lie.
+ */
 const JOIN_BYTES = 256 * 1024;
 
 /** What a writer is made of. `path` is the staging path of an import pack until it is sealed. */

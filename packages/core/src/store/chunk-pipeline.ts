@@ -6,7 +6,7 @@
  * Frames wait in memory while they are few, for the commit to append them to the tail pack; once they are more than that, they go to packs of
  * the import's own, written without the lock. Whatever is pending is remembered by hash, so that equal chunks of one import are coded once.
  */
-import { CancelledError, type CodecPolicy, readFrameHeader } from "@tensorcask/codec";
+import { CancelledError, type CodecPolicy, MAX_HEADER_BYTES, readFrameHeader } from "@tensorcask/codec";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { PackWriter } from "../pack/pack-writer.ts";
 import { PACK_BYTES } from "../pack/pack-header.ts";
@@ -52,8 +52,6 @@ export class ChunkPipeline {
   #writer: PackWriter | undefined;
   #ownPack: OwnPack | undefined;
   #sealed: OwnPack[] = [];
-  #newFrameBytes = 0;
-  #chunksShared = 0;
 
   constructor(context: PipelineContext, signal?: AbortSignal) {
     this.#context = context;
@@ -67,16 +65,6 @@ export class ChunkPipeline {
 
   get slotBytes(): number {
     return this.#context.pool.slots.slotBytes;
-  }
-
-  /** Bytes of frames coded so far. */
-  get newFrameBytes(): number {
-    return this.#newFrameBytes;
-  }
-
-  /** Chunks that the store, or this import, had already. */
-  get chunksShared(): number {
-    return this.#chunksShared;
   }
 
   /** A stretch of the current slot for the caller to fill; hands the slot on first when it does not fit. */
@@ -128,11 +116,6 @@ export class ChunkPipeline {
     this.#check();
   }
 
-  /** Chunks whose frames wait in memory. */
-  get inMemory(): readonly PendingChunk[] {
-    return this.#inMemory;
-  }
-
   /** Packs that are full and not committed yet. */
   get sealedPacks(): readonly OwnPack[] {
     return this.#sealed;
@@ -161,9 +144,14 @@ export class ChunkPipeline {
     }
     this.#failure ??= new CancelledError("the import");
     while (this.#running.size > 0) await Promise.all(this.#running);
-    await this.#writer?.discard();
+    // What cannot be removed is an orphan that gc removes; the failure that led here is the one to report.
+    await this.#writer?.discard().catch(() => undefined);
     this.#writer = undefined;
-    for (const pack of this.#sealed.splice(0)) await this.#context.packs.drop(pack.name);
+    for (const pack of this.#sealed.splice(0)) {
+      // Committed after all: the catalog could not follow, but the journal has it.
+      if (pack.chunks.some((chunk) => chunk.id !== 0)) continue;
+      await this.#context.packs.drop(pack.name).catch(() => false);
+    }
   }
 
   #check(): void {
@@ -181,21 +169,23 @@ export class ChunkPipeline {
     // One job a policy: nearly always one.
     for (const policy of new Set(fresh.map(({ item }) => item.policy!))) {
       const wanted = fresh.filter(({ item }) => item.policy === policy);
-      const encode: EncodeItem[] = wanted.map(({ item, chunk }) => ({
-        start: item.start,
-        end: item.end,
-        dtype: item.dtype,
-        hash: chunk.hash,
-      }));
-      const codedBytes = encode.reduce((sum, item) => sum + item.end - item.start, 0);
-      const lengths = await pool.run({ kind: "encode", slot, items: encode, policy }, codedBytes);
-      await before;
-      this.#check();
-      await this.#append(
-        slot.output,
-        lengths,
-        wanted.map(({ chunk }) => chunk),
-      );
+      for (const batch of batchesFor(slot.output.length, wanted)) {
+        const encode: EncodeItem[] = batch.map(({ item, chunk }) => ({
+          start: item.start,
+          end: item.end,
+          dtype: item.dtype,
+          hash: chunk.hash,
+        }));
+        const codedBytes = encode.reduce((sum, item) => sum + item.end - item.start, 0);
+        const lengths = await pool.run({ kind: "encode", slot, items: encode, policy }, codedBytes);
+        await before;
+        this.#check();
+        await this.#append(
+          slot.output,
+          lengths,
+          batch.map(({ chunk }) => chunk),
+        );
+      }
     }
     await before;
   }
@@ -216,7 +206,6 @@ export class ChunkPipeline {
     for (const { item, hash, key } of asked) {
       const known = stored.get(key) ?? this.#pending.get(key);
       if (known !== undefined) {
-        this.#chunksShared += 1;
         item.sink(hash, known);
         continue;
       }
@@ -237,7 +226,6 @@ export class ChunkPipeline {
       chunk.chain = readFrameHeader(frame, "new frame").steps.map((step) => step.code);
       at += frameBytes;
     }
-    this.#newFrameBytes += at;
     if (this.#writer === undefined && this.#sealed.length === 0 && this.#inMemoryBytes + at <= IN_MEMORY_BYTES) {
       let start = 0;
       for (const chunk of chunks) {
@@ -284,4 +272,20 @@ export class ChunkPipeline {
     this.#writer = undefined;
     this.#ownPack = undefined;
   }
+}
+
+/** Batches whose frames fit in an output of so many bytes even if nothing gets smaller. One batch, unless chunks are tiny. */
+function batchesFor<T extends { readonly item: PipelineItem }>(outputBytes: number, wanted: readonly T[]): T[][] {
+  const batches: T[][] = [];
+  let left = 0;
+  for (const one of wanted) {
+    const most = one.item.end - one.item.start + MAX_HEADER_BYTES;
+    if (batches.length === 0 || most > left) {
+      batches.push([]);
+      left = outputBytes;
+    }
+    batches.at(-1)!.push(one);
+    left -= most;
+  }
+  return batches;
 }

@@ -90,7 +90,12 @@ export class ChunkReader {
       for (const batch of this.#batches(ids)) {
         if (options.signal?.aborted) throw new CancelledError("the read", { cause: options.signal.reason });
         if (running.length >= depth) await finishFirst();
-        const slot = await this.#context.pool.slots.acquire();
+        // Reading ahead must not wait for a slot: readers that hold one each could wait for each other for good.
+        let slot = running.length === 0 ? await this.#context.pool.slots.acquire() : this.#context.pool.slots.tryAcquire();
+        while (slot === undefined) {
+          await finishFirst();
+          slot = running.length === 0 ? await this.#context.pool.slots.acquire() : this.#context.pool.slots.tryAcquire();
+        }
         const done = this.#readBatch(batch.rows, slot, options.rehash === true);
         done.catch(() => undefined);
         running.push({ batch, slot, done });
@@ -143,8 +148,8 @@ export class ChunkReader {
     }
     let at = 0;
     for (const span of joinFrames(wanted)) {
-      if (!(await this.#context.packs.readInto(span.pack, span.offset, slot.input.subarray(at, at + span.bytes)))) {
-        // gc dropped the pack: each frame is looked up again on its own, and may have another length now.
+      if (!(await this.#readSpan(span, slot.input.subarray(at, at + span.bytes)))) {
+        // gc dropped the pack, or it ends early: each frame is looked up again on its own, and may have another length now.
         for (const row of span.rows) decoded.get(row.id)!.set(this.#decode(row, await this.#frame(row), rehash));
         continue;
       }
@@ -171,14 +176,33 @@ export class ChunkReader {
     return decoded;
   }
 
+  /** Reads frames that lie together; false when the pack is gone or not what it should be. */
+  async #readSpan(span: Span, into: Uint8Array): Promise<boolean> {
+    try {
+      return await this.#context.packs.readInto(span.pack, span.offset, into);
+    } catch (error) {
+      if (error instanceof DamageError) return false;
+      throw error;
+    }
+  }
+
   /** The bytes of a frame; looks the chunk up again, once, when its pack is gone. */
   async #frame(row: ChunkRow): Promise<Uint8Array> {
-    const frame = await this.#context.packs.readRange(row.pack, row.offset, row.frameBytes);
+    const frame = await this.#readFrame(row);
     if (frame !== undefined) return frame;
     const again = this.#rows([row.id])[0]!;
-    const moved = await this.#context.packs.readRange(again.pack, again.offset, again.frameBytes);
+    const moved = await this.#readFrame(again);
     if (moved === undefined) throw this.#damage(again, "the pack is missing");
     return moved;
+  }
+
+  async #readFrame(row: ChunkRow): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#context.packs.readRange(row.pack, row.offset, row.frameBytes);
+    } catch (error) {
+      if (error instanceof DamageError) throw this.#damage(row, error.message, error);
+      throw error;
+    }
   }
 
   #decode(row: ChunkRow, frame: Uint8Array, rehash: boolean): Uint8Array {

@@ -17,7 +17,7 @@ import type { PackStorage } from "../pack/pack-storage.ts";
 import type { PackWriter } from "../pack/pack-writer.ts";
 import { EntryBuilder } from "./entry-builder.ts";
 import { catchUp } from "./recovery.ts";
-import { resolveWriteSet, touches } from "./resolve-intents.ts";
+import { resolveWriteSet, type Touched, touches } from "./resolve-intents.ts";
 import type { CommitResult, WriteSet } from "./write-set.ts";
 
 /** Write sets that share an entry, at most: bounds the entry and the time that a reader waits for the catalog. */
@@ -38,8 +38,7 @@ export interface CommitOptions {
 
 interface Waiting {
   readonly writeSet: WriteSet;
-  readonly keys: readonly string[];
-  readonly exclusive: readonly string[];
+  readonly touched: Touched;
   readonly options: CommitOptions;
   readonly resolve: (result: CommitResult) => void;
   readonly reject: (error: unknown) => void;
@@ -59,6 +58,8 @@ export class Committer {
   readonly #queue: Waiting[] = [];
   #working: Promise<void> | undefined;
   #tail: { pack: number; writer: PackWriter } | undefined;
+  /** Names of tail packs that a write or sync of this process failed on. */
+  readonly #abandoned = new Set<string>();
 
   constructor(context: CommitterContext, defaultWaitMs: number) {
     this.#context = context;
@@ -68,10 +69,8 @@ export class Committer {
   /** Commits a write set; concurrent ones share an entry where they can. */
   commit(writeSet: WriteSet, options: CommitOptions = {}): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ writeSet, ...touches(writeSet), options, resolve, reject });
-      this.#working ??= this.#work().finally(() => {
-        this.#working = undefined;
-      });
+      this.#queue.push({ writeSet, touched: touches(writeSet), options, resolve, reject });
+      this.#working ??= this.#work();
     });
   }
 
@@ -100,11 +99,15 @@ export class Committer {
     const waitMs = options.waitMs ?? this.#defaultWaitMs;
     const lease = await this.#context.lock.acquire({ waitMs, ...(signal !== undefined && { signal }) });
     try {
-      if (lease.changedHands) {
+      // The catalog may lag behind this process's own commits, too, when it could not take the last one.
+      const { catalog, journal } = this.#context;
+      if (lease.changedHands || catalog.position().sequence !== journal.position().sequence) {
         await this.#dropTail();
         await catchUp(this.#context, { recover: true });
       }
     } catch (error) {
+      // Whoever gets the lock next, this process too, has to catch up again.
+      lease.invalidate();
       lease.release();
       throw error;
     }
@@ -114,6 +117,17 @@ export class Committer {
   async #work(): Promise<void> {
     // Whoever calls in the same turn joins the first entry.
     await Promise.resolve();
+    try {
+      await this.#emptyQueue();
+    } catch (error) {
+      for (const { reject } of this.#queue.splice(0)) reject(error);
+    } finally {
+      // In the same turn in which the queue was found empty: a commit that comes a moment later must start anew.
+      this.#working = undefined;
+    }
+  }
+
+  async #emptyQueue(): Promise<void> {
     while (this.#queue.length > 0) {
       let lease: Lease;
       try {
@@ -123,19 +137,22 @@ export class Committer {
         continue;
       }
       try {
-        while (this.#queue.length > 0) await this.#commitGroup();
+        let followed = true;
+        while (followed && this.#queue.length > 0) followed = await this.#commitGroup();
+        // The catalog could not follow a committed entry: nothing may be resolved against it before it has caught up.
+        if (!followed) lease.invalidate();
       } finally {
         lease.release();
       }
     }
   }
 
-  /** Takes from the queue what fits into one entry and commits it. */
-  async #commitGroup(): Promise<void> {
+  /** Takes from the queue what fits into one entry and commits it. False: the catalog is behind the journal now. */
+  async #commitGroup(): Promise<boolean> {
     const group = this.#takeGroup();
     let builder: EntryBuilder | undefined;
     while (group.length > 0 && builder === undefined) builder = this.#resolveGroup(group);
-    if (builder === undefined) return;
+    if (builder === undefined) return true;
     try {
       const result = await this.#commitWithReserve(builder);
       builder.settle();
@@ -143,38 +160,46 @@ export class Committer {
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
+    const { catalog, journal } = this.#context;
+    return catalog.position().sequence === journal.position().sequence;
   }
 
   #takeGroup(): Waiting[] {
     const group: Waiting[] = [];
     const keys = new Set<string>();
-    const datasets = new Set<string>();
+    const shared = new Set<string>();
     const exclusive = new Set<string>();
     while (this.#queue.length > 0 && group.length < MAX_GROUP) {
-      const next = this.#queue[0]!;
-      const own = next.keys.map(datasetOfKey);
+      const { touched } = this.#queue[0]!;
       const overlaps =
-        next.keys.some((key) => keys.has(key)) ||
-        own.some((dataset) => exclusive.has(dataset)) ||
-        next.exclusive.some((dataset) => exclusive.has(dataset) || datasets.has(dataset));
+        touched.keys.some((key) => keys.has(key)) ||
+        touched.shared.some((dataset) => exclusive.has(dataset)) ||
+        touched.exclusive.some((dataset) => exclusive.has(dataset) || shared.has(dataset));
       if (overlaps) break;
-      for (const key of next.keys) keys.add(key);
-      for (const dataset of own) datasets.add(dataset);
-      for (const dataset of next.exclusive) exclusive.add(dataset);
+      for (const key of touched.keys) keys.add(key);
+      for (const dataset of touched.shared) shared.add(dataset);
+      for (const dataset of touched.exclusive) exclusive.add(dataset);
       group.push(this.#queue.shift()!);
     }
     return group;
   }
 
-  /** Resolves all of a group, or rejects one that cannot be and returns undefined for another try without it. */
+  /**
+   * Resolves all of a group. One that does not fit in with those before it is put back, with all behind it, to be judged by what those have
+   * committed; the first one has nobody before it and is rejected. Undefined: try again with what is left of the group.
+   */
   #resolveGroup(group: Waiting[]): EntryBuilder | undefined {
     const builder = new EntryBuilder(this.#context.catalog);
     for (const [index, waiting] of group.entries()) {
       try {
         resolveWriteSet(waiting.writeSet, builder);
       } catch (error) {
-        group.splice(index, 1);
-        waiting.reject(error);
+        if (index > 0) {
+          this.#queue.unshift(...group.splice(index));
+        } else {
+          group.shift();
+          waiting.reject(error);
+        }
         return undefined;
       }
     }
@@ -205,11 +230,16 @@ export class Committer {
     }
     const tailOps = await this.#writeTail(builder);
     const ops = builder.entryOps(tailOps);
-    const position = await this.#append(ops, (op) => {
-      const facts = builder.facts(op);
-      if (facts === undefined) throw new Error("an entry has frames that its builder does not know");
-      return facts;
-    });
+    const position = await this.#append(
+      ops,
+      (op) => {
+        const facts = builder.facts(op);
+        if (facts === undefined) throw new Error("an entry has frames that its builder does not know");
+        return facts;
+      },
+      // Whoever cleans up after a failure from here on must see that its packs are committed.
+      () => builder.settle(),
+    );
     const { versions, newBytes, stagedFirsts } = builder;
     return { sequence: position.sequence, versions, newBytes, stagedFirsts };
   }
@@ -229,7 +259,8 @@ export class Committer {
       ops.push(builder.tailOp(tail.pack, offset)!);
       return ops;
     } catch (error) {
-      // The tail may hold half a frame now: the next commit opens it again, which cuts it to what is committed.
+      // After a failed write or sync nobody knows what the file holds: it is never appended to again.
+      if (this.#tail?.writer.failed) this.#abandoned.add(this.#tail.writer.name);
       await this.#dropTail();
       throw error;
     }
@@ -240,7 +271,7 @@ export class Committer {
     if (this.#tail?.writer.full) await this.#dropTail();
     if (this.#tail === undefined) {
       const row = catalog.tailPack();
-      if (row !== undefined) {
+      if (row !== undefined && !this.#abandoned.has(row.name)) {
         const writer = await packs.openTail(row.name, row.committedBytes);
         if (writer.full) await writer.close();
         else this.#tail = { pack: row.pack, writer };
@@ -261,9 +292,13 @@ export class Committer {
   }
 
   /** The commit point, then the catalog. */
-  async #append(ops: readonly Op[], facts: (op: FramesOp) => readonly FrameFacts[]): Promise<JournalPosition> {
+  async #append(
+    ops: readonly Op[],
+    facts: (op: FramesOp) => readonly FrameFacts[],
+    committed: () => void = () => undefined,
+  ): Promise<JournalPosition> {
     const { catalog, journal } = this.#context;
-    const entry = { sequence: catalog.position().sequence + 1, timeMs: Date.now(), ops };
+    const entry = { sequence: journal.position().sequence + 1, timeMs: Date.now(), ops };
     let position: JournalPosition;
     try {
       position = await journal.append(entry);
@@ -271,6 +306,7 @@ export class Committer {
       await this.#dropTail();
       throw error;
     }
+    committed();
     try {
       catalog.apply(entry, facts, position);
     } catch (error) {
@@ -283,9 +319,3 @@ export class Committer {
     return position;
   }
 }
-
-/** The dataset part of a key that `touches` made. */
-function datasetOfKey(key: string): string {
-  return key.slice(0, key.indexOf("\0"));
-}
-

@@ -58,6 +58,7 @@ export interface StoreParts {
 export class StoreContext implements IngestContext {
   readonly parts: StoreParts;
   readonly ids: RecordIds = new RecordIds();
+  readonly #turns = new Map<string, Promise<void>>();
   #closed = false;
 
   constructor(parts: StoreParts) {
@@ -123,6 +124,21 @@ export class StoreContext implements IngestContext {
     const tensor = this.catalog.tensor(id);
     if (tensor === undefined) throw new NotFoundError("tensor", String(id), "it was collected; look its record up again");
     return tensor;
+  }
+
+  /** Runs what is called for with one key one at a time, in the order of the calls. */
+  async inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const running = (this.#turns.get(key) ?? Promise.resolve()).then(work);
+    const settled = running.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#turns.set(key, settled);
+    try {
+      return await running;
+    } finally {
+      if (this.#turns.get(key) === settled) this.#turns.delete(key);
+    }
   }
 
   async close(): Promise<void> {

@@ -254,9 +254,10 @@ export class DatasetView {
     const { catalog } = this.context;
     const named = catalog.recordsNamed(row.dataset, version, address);
     if (named.length === 1) return named[0];
-    const loose = named.find((record) => record.file === 0);
-    if (loose !== undefined) return loose;
     if (named.length > 1) {
+      // Asked for by itself: a lookup lists only the first records of a name that many files have.
+      const [loose] = catalog.recordsNamed(row.dataset, version, address, 0);
+      if (loose !== undefined) return loose;
       throw new AmbiguousNameError(
         address,
         named.map((record) => addressOf({ ...record, idText: recordIdText(record.id) })),

@@ -1,6 +1,7 @@
 /** A dataset: its current version, with everything that changes it. Each call commits by itself; `store.transaction` joins several. */
 import {
   bytesOfElements,
+  type CheckedTensor,
   checkTensor,
   ConflictError,
   dtypeOfCode,
@@ -16,7 +17,8 @@ import type { RecordRow } from "../catalog/catalog.ts";
 import type { JsonObject } from "../model/entry.ts";
 import type { StoreContext } from "./context.ts";
 import { DatasetView } from "./dataset-view.ts";
-import { bytesInMemory, type Draft, Ingest } from "./ingest.ts";
+import { type Draft, Ingest } from "./ingest.ts";
+import { bytesInMemory } from "./tensor-bytes.ts";
 import { checkMetadata, checkTag, checkTensorName } from "./metadata.ts";
 import { recompress } from "./recompress.ts";
 import { recordIdText } from "./record-id.ts";
@@ -60,38 +62,42 @@ export class Dataset extends DatasetView {
 
   /** Stores a tensor; returns the id of its record. The array is copied before anything is awaited. */
   async insert(tensor: TensorInput, options: InsertOptions = {}): Promise<string> {
-    const [id] = await this.insertMany([{ ...options, tensor: snapshot(tensor) }]);
+    const [id] = await this.insertMany([{ ...options, tensor }]);
     return id!;
   }
 
-  /** Stores many tensors in one commit: all or none. */
+  /**
+   * Stores many tensors in one commit: all or none. What an array holds is copied before anything is awaited; items of other iterables are
+   * copied as they come, so that there may be more of them than fit in memory.
+   */
   async insertMany(
     items: Iterable<Omit<InsertItem, "tensor"> & { tensor: TensorInput }> | AsyncIterable<Omit<InsertItem, "tensor"> & { tensor: TensorInput }>,
     options: LongCallOptions = {},
   ): Promise<string[]> {
     this.context.checkWritable();
     const again = Array.isArray(items);
+    const prepared = again ? items.map(prepareItem) : eachPrepared(items);
     return this.#retry(
       again,
       async (ingest) => {
-        const drafts: { id: Uint8Array; draft: Draft; options: InsertOptions; metadata: JsonObject | undefined }[] = [];
+        const drafts: (Omit<PreparedItem, "tensor"> & { id: Uint8Array; draft: Draft })[] = [];
         let done = 0;
-        for await (const { tensor, ...rest } of items) {
-          checkTensorName(rest.name);
-          const { dtype, shape, bytes } = checkTensor(tensor);
-          const metadata = rest.metadata === undefined ? undefined : checkMetadata(rest.metadata);
+        for await (const { tensor, ...rest } of prepared) {
+          const { dtype, shape, bytes } = tensor;
           const preset = rest.preset === undefined ? this.preset() : this.context.preset(rest.preset);
-          const draft = await ingest.tensor(bytesInMemory(bytes.slice()), dtype, shape, preset);
-          drafts.push({ id: this.context.ids.next(), draft, options: rest, metadata });
+          const draft = await ingest.tensor(bytesInMemory(bytes), dtype, shape, preset);
+          // Whoever makes the items may read from the store to do so: it must not wait for a slot that is kept here.
+          if (!again) await ingest.flush();
+          drafts.push({ id: this.context.ids.next(), draft, ...rest });
           done += bytes.length;
           options.onProgress?.({ phase: "import", done, total: done });
         }
         await ingest.finish();
-        const intents: Intent[] = drafts.map(({ id, draft, options: { name, replace }, metadata }) => ({
+        const intents: Intent[] = drafts.map(({ id, draft, name, replace, metadata }) => ({
           kind: "insert",
           dataset: this.#ref,
           record: { id, name, metadata, tensor: draft.tensor! },
-          replace: replace === true,
+          replace,
         }));
         await this.#commit(intents, options.signal);
         return drafts.map(({ id }) => recordIdText(id));
@@ -100,10 +106,26 @@ export class Dataset extends DatasetView {
     );
   }
 
-  /** Adds rows along axis 0 to a tensor, in place of the old one. Whole chunks are not written again. */
+  /**
+   * Adds rows along axis 0 to a tensor, in place of the old one. Whole chunks are not written again. Appends to one record take turns;
+   * `ConflictError` when other processes change it all the time.
+   */
   async append(address: string, rows: TensorInput): Promise<void> {
     this.context.checkWritable();
     const added = checkTensor(snapshot(rows));
+    const { id } = this.#mustFind(address);
+    await this.context.inTurn(`append ${this.#ref.id} ${recordIdText(id)}`, async () => {
+      for (let left = TRIES; ; left--) {
+        try {
+          return await this.#append(address, added);
+        } catch (error) {
+          if (!(error instanceof ConflictError) || left === 1) throw error;
+        }
+      }
+    });
+  }
+
+  async #append(address: string, added: CheckedTensor): Promise<void> {
     await this.#retry(true, async (ingest) => {
       const record = this.#mustFind(address);
       const old = this.context.storedTensor(record.tensor);
@@ -253,7 +275,7 @@ export class Dataset extends DatasetView {
       const whole = new Uint8Array(reader.sourceBytes + added.length);
       whole.set(await reader.bytes());
       whole.set(added, reader.sourceBytes);
-      return ingest.exact(bytesInMemory(whole), dtype, shape, policy);
+      return ingest.exact(bytesInMemory(whole).first, dtype, shape, policy);
     }
     const before = new ElementGeometry(dtype, old.shape, chunkElements);
     const after = new ElementGeometry(dtype, shape, chunkElements);
@@ -269,7 +291,7 @@ export class Dataset extends DatasetView {
       at += bytes.length;
     });
     tail.set(added, at);
-    return ingest.exact(bytesInMemory(tail), dtype, shape, policy, { ids, hashes, bytes: keptBytes });
+    return ingest.exact(bytesInMemory(tail).first, dtype, shape, policy, { ids, hashes, bytes: keptBytes });
   }
 
   #mustFind(address: string): RecordRow {
@@ -298,6 +320,32 @@ export class Dataset extends DatasetView {
       }
     }
   }
+}
+
+/** An item of `insertMany`, checked; tensor and metadata are copies. */
+interface PreparedItem {
+  readonly tensor: CheckedTensor;
+  readonly name: string | undefined;
+  readonly metadata: JsonObject | undefined;
+  readonly replace: boolean;
+  readonly preset: string | undefined;
+}
+
+function prepareItem({ tensor, name, metadata, replace, preset }: InsertOptions & { tensor: TensorInput }): PreparedItem {
+  checkTensorName(name);
+  return {
+    tensor: checkTensor(snapshot(tensor)),
+    name,
+    metadata: metadata === undefined ? undefined : checkMetadata(metadata),
+    replace: replace === true,
+    preset,
+  };
+}
+
+async function* eachPrepared(
+  items: Iterable<InsertOptions & { tensor: TensorInput }> | AsyncIterable<InsertOptions & { tensor: TensorInput }>,
+): AsyncGenerator<PreparedItem, void, void> {
+  for await (const item of items) yield prepareItem(item);
 }
 
 /** The caller's array as it is now. */

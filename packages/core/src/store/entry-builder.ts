@@ -38,8 +38,10 @@ export interface DatasetChange {
   readonly removed: Uint8Array[];
   readonly filesAdded: FileFacts[];
   readonly filesRemoved: number[];
-  /** Names given out in this entry, to find duplicates in one write set. */
+  /** Names without a file that this entry gives out or keeps, to find duplicates. */
   readonly names: Set<string>;
+  /** Ids in `removed`, as map keys. */
+  readonly removedKeys: Set<string>;
 }
 
 type MutableCounters = { -readonly [Key in keyof Counters]: Counters[Key] };
@@ -67,6 +69,7 @@ export class EntryBuilder {
   readonly #packOps: Op[] = [];
   readonly #facts = new Map<FramesOp, readonly FrameFacts[]>();
   readonly #changes = new Map<number, DatasetChange>();
+  readonly #datasetNames = new Set<string>();
   #newBytes = 0;
 
   constructor(catalog: Catalog) {
@@ -133,10 +136,23 @@ export class EntryBuilder {
         filesAdded: [],
         filesRemoved: [],
         names: new Set(),
+        removedKeys: new Set(),
       };
       this.#changes.set(dataset, change);
     }
     return change;
+  }
+
+  /** The change to a dataset so far; undefined when this entry has none. */
+  changeSoFar(dataset: number): DatasetChange | undefined {
+    return this.#changes.get(dataset);
+  }
+
+  /** Gives a dataset name out. False when a dataset of this entry, or of the catalog, has it. */
+  takeDatasetName(name: string): boolean {
+    if (this.#datasetNames.has(name) || this.catalog.dataset(name) !== undefined) return false;
+    this.#datasetNames.add(name);
+    return true;
   }
 
   /** The id of a tensor: known, got by another commit meanwhile, or new with this entry. */

@@ -13,8 +13,10 @@ import {
 } from "@tensorcask/codec";
 import { checkDatasetName } from "../files/paths.ts";
 import type { FilePlan, OpenSource } from "../model/plan.ts";
+import type { StoredTensor } from "../catalog/catalog.ts";
 import type { StoreContext } from "./context.ts";
-import { type Draft, Ingest, type TensorBytes } from "./ingest.ts";
+import { type Draft, Ingest } from "./ingest.ts";
+import type { TensorBytes } from "./tensor-bytes.ts";
 import type { PendingFile, DatasetRef, Intent } from "./write-set.ts";
 import { SequentialReader } from "./sequential-reader.ts";
 import { tensorFootprint } from "./footprint.ts";
@@ -185,9 +187,13 @@ function describe(
   const originalBytes = pending.reduce((sum, file) => sum + file.bytes, 0);
   const tensors = new Set(pending.flatMap((file) => file.parts.map((part) => part.id)));
   const storedBytes = tensorFootprint(context.catalog, tensors);
-  const notes = records.flatMap(({ name, draft: { tensor } }) =>
-    tensor?.note === undefined ? [] : [{ tensor: name, note: tensor.note }],
-  );
+  // Of tensors that the store had already, only the catalog knows how they are stored.
+  const stored = new Map(context.catalog.tensors(tensors).map((tensor) => [tensor.id, tensor]));
+  const storedOf = ({ tensor }: Draft): StoredTensor | undefined => stored.get(tensor!.id);
+  const notes = records.flatMap(({ name, draft }) => {
+    const note = preset.lossless ? undefined : storedOf(draft)?.note;
+    return note === undefined ? [] : [{ tensor: name, note }];
+  });
   return {
     dataset: ref.name,
     preset: preset.name,
@@ -200,18 +206,18 @@ function describe(
     ratio: storedBytes === 0 ? null : originalBytes / storedBytes,
     tensorsShared: shared.length,
     bytesShared: shared.reduce((sum, { draft }) => sum + draft.sourceBytes, 0),
-    chunksShared: ingest.pipeline.chunksShared,
-    lossyBytesSaved: lossyBytesSaved(context, tensors),
-    quantized: records.filter(({ draft: { tensor } }) => tensor?.quantization !== undefined).length,
+    chunksShared: ingest.chunksShared,
+    lossyBytesSaved: lossyBytesSaved(stored.values()),
+    quantized: records.filter(({ draft }) => storedOf(draft)?.quantization !== undefined).length,
     notes,
     version,
   };
 }
 
 /** What quantizing took away: source bytes less the bytes of the arrays that are stored for them. */
-function lossyBytesSaved(context: StoreContext, tensors: Iterable<number>): number {
+function lossyBytesSaved(tensors: Iterable<StoredTensor>): number {
   let saved = 0;
-  for (const { dtype, shape, arrays, quantization } of context.catalog.tensors(tensors)) {
+  for (const { dtype, shape, arrays, quantization } of tensors) {
     if (quantization === undefined) continue;
     saved += byteLength(dtypeOfCode(dtype)!, shape);
     for (const array of arrays) saved -= byteLength(dtypeOfCode(array.dtype)!, array.shape);

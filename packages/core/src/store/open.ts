@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import { DEFAULT_CHUNK_ELEMENTS, ready, StoreOpenError, UsageError } from "@tensorcask/codec";
+import { checkChunkElements, DEFAULT_CHUNK_ELEMENTS, equalBytes, MAX_HEADER_BYTES, ready, StoreOpenError, UsageError } from "@tensorcask/codec";
 import { Catalog } from "../catalog/catalog.ts";
 import type { FileSystem } from "../files/file-system.ts";
 import { LOCK_FILES, WriterLock } from "../files/lock.ts";
@@ -17,15 +17,11 @@ import { WorkerPool } from "../workers/pool.ts";
 import { ChunkReader } from "./chunk-reader.ts";
 import { Committer } from "./committer.ts";
 import { type PlanInputs, StoreContext } from "./context.ts";
+import { CATALOG_NAME, JOURNAL_NAME, PACKS_NAME, RESERVE_NAME } from "./layout.ts";
 import { createMarker, type Marker, readMarker } from "./marker.ts";
 import { catchUp } from "./recovery.ts";
 import { Store } from "./store.ts";
 import type { OpenOptions } from "./types.ts";
-
-export const CATALOG_NAME = "catalog.sqlite";
-export const JOURNAL_NAME = "journal";
-export const PACKS_NAME = "packs";
-export const RESERVE_NAME = "reserve";
 
 /** Enough for the journal entry and the catalog pages of a delete or a gc. */
 export const RESERVE_BYTES: number = 256 * 1024;
@@ -66,13 +62,15 @@ export async function open(directory: string, options: OpenOptions, planInputs: 
   const marker = await markerOf(files, root, lock, options);
   const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
   const cacheBytes = Math.min(MOST_CACHE_BYTES, Math.floor(memoryBytes * CACHE_SHARE));
-  const journal = await Journal.open(files, `${root}/${JOURNAL_NAME}`, { readOnly });
-  const packs = await FilePackStorage.open(files, `${root}/${PACKS_NAME}`, { readOnly });
   const catalog = Catalog.open(inMemory ? ":memory:" : `${root}/${CATALOG_NAME}`, { readOnly, cacheBytes });
+  // Where the catalog stands is where the journal most likely ends: it need not be read from the start.
+  const journal = await Journal.open(files, `${root}/${JOURNAL_NAME}`, { readOnly, hint: catalog.position() });
+  const packs = await FilePackStorage.open(files, `${root}/${PACKS_NAME}`, { readOnly });
   const pool = new WorkerPool({
     workers: options.workers ?? availableParallelism(),
     memoryBytes,
-    largestChunkBytes: marker.chunkElements * WIDEST_ELEMENT_BYTES,
+    // A frame that did not shrink must fit in a slot, too.
+    largestChunkBytes: marker.chunkElements * WIDEST_ELEMENT_BYTES + MAX_HEADER_BYTES,
   });
   const reserve = new ReserveFile(files, `${root}/${RESERVE_NAME}`, RESERVE_BYTES);
   const reader = new ChunkReader({ catalog, packs, pool }, cacheBytes);
@@ -113,8 +111,7 @@ async function recover(context: StoreContext, options: OpenOptions): Promise<voi
   if (readOnly) return;
   const head = journal.position();
   const applied = catalog.position();
-  const behind = head.sequence !== applied.sequence || head.segment !== applied.segment || head.offset !== applied.offset;
-  if (behind) {
+  if (head.sequence !== applied.sequence || !equalBytes(head.hash, applied.hash)) {
     await committer.exclusive(() => catchUp(context.parts, { recover: true }), { waitMs: options.waitMs });
   }
   if (!inMemory) await reserve.restore();
@@ -128,7 +125,8 @@ function checkOptions(options: OpenOptions): void {
       throw new UsageError(name, `unknown option ${JSON.stringify(name)}: ${advice}`);
     }
   }
-  const { memoryBytes, workers, waitMs } = options;
+  const { memoryBytes, workers, waitMs, chunkElements } = options;
+  if (chunkElements !== undefined) checkChunkElements(chunkElements);
   if (memoryBytes !== undefined && !(memoryBytes >= LEAST_MEMORY_BYTES)) {
     throw new UsageError("memoryBytes", `memoryBytes is ${memoryBytes}; at least ${LEAST_MEMORY_BYTES} (32 MiB) are needed`);
   }

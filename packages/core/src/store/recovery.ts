@@ -2,7 +2,7 @@
  * Brings the catalog up to the journal: what is in the journal and not in the catalog is applied. Runs under the lock whenever it may have
  * changed hands, and on opening; `rebuild` is the same thing on an empty catalog.
  */
-import { CancelledError, DamageError } from "@tensorcask/codec";
+import { CancelledError, DamageError, equalBytes } from "@tensorcask/codec";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Entry, FrameFacts, FramesOp } from "../model/entry.ts";
@@ -28,9 +28,7 @@ export async function catchUp(
   const { catalog, journal } = context;
   const head = options.recover ? await journal.recover() : await journal.refresh();
   const applied = catalog.position();
-  if (applied.sequence === head.sequence && applied.segment === head.segment && applied.offset === head.offset) {
-    return { entries: 0, chunks: 0 };
-  }
+  if (applied.sequence === head.sequence && equalBytes(applied.hash, head.hash)) return { entries: 0, chunks: 0 };
   let entries = 0;
   let chunks = 0;
   for await (const item of journal.read(applied)) {

@@ -2,10 +2,20 @@
  * Resolves the intents of a write set against the catalog, under the lock, into an entry. Everything a caller may have got wrong is
  * found here, since only here is it certain what is there: taken names, missing records, broken schemas, conflicts.
  */
-import { AlreadyExistsError, ConflictError, equalBytes, NotFoundError, UsageError, VersionExpiredError } from "@tensorcask/codec";
+import {
+  AlreadyExistsError,
+  ConflictError,
+  equalBytes,
+  findBuiltinPreset,
+  NotFoundError,
+  UsageError,
+  VersionExpiredError,
+} from "@tensorcask/codec";
 import type { DatasetRow, RecordRow } from "../catalog/catalog.ts";
 import type { JsonObject, RecordFacts } from "../model/entry.ts";
+import { fileAddresses } from "./address.ts";
 import type { DatasetChange, EntryBuilder } from "./entry-builder.ts";
+import { hashKey } from "./pending.ts";
 import { recordIdText } from "./record-id.ts";
 import { checkRecord } from "./schema.ts";
 import type { DatasetRef, Expectation, Intent, PendingRecord, WriteSet } from "./write-set.ts";
@@ -18,26 +28,39 @@ export function resolveWriteSet(writeSet: WriteSet, builder: EntryBuilder): void
 
 /**
  * What a write set touches. Two write sets that touch the same thing do not share an entry, since the second must see what the first did.
- * `exclusive` keys are of whole datasets.
  */
-export function touches(writeSet: WriteSet): { keys: string[]; exclusive: string[] } {
+export interface Touched {
+  /** Single records and names. */
+  readonly keys: readonly string[];
+  /** Datasets in which it only adds or changes single records. */
+  readonly shared: readonly string[];
+  /** Datasets that it reads or changes as a whole. */
+  readonly exclusive: readonly string[];
+}
+
+export function touches(writeSet: WriteSet): Touched {
   const keys: string[] = [];
+  const shared: string[] = [];
   const exclusive: string[] = [];
   for (const expectation of writeSet.expectations ?? []) {
-    if (expectation.kind === "version") exclusive.push(datasetKey(expectation.dataset));
-    else if (expectation.kind === "record") keys.push(recordKey(expectation.dataset, expectation.id));
-    else keys.push(nameKey(expectation.dataset, expectation.name));
+    const dataset = datasetKey(expectation.dataset);
+    (expectation.kind === "version" ? exclusive : shared).push(dataset);
+    if (expectation.kind === "record") keys.push(recordKey(expectation.dataset, expectation.id));
+    if (expectation.kind === "name") keys.push(nameKey(expectation.dataset, expectation.name));
   }
   for (const intent of writeSet.intents) {
     switch (intent.kind) {
       case "insert":
+        shared.push(datasetKey(intent.dataset));
         if (intent.record.name !== undefined) keys.push(nameKey(intent.dataset, intent.record.name));
         break;
       case "update":
+        shared.push(datasetKey(intent.dataset));
         keys.push(recordKey(intent.dataset, intent.id));
         if (intent.name !== undefined) keys.push(nameKey(intent.dataset, intent.name));
         break;
       case "delete":
+        shared.push(datasetKey(intent.dataset));
         keys.push(recordKey(intent.dataset, intent.id));
         break;
       case "stage":
@@ -50,13 +73,19 @@ export function touches(writeSet: WriteSet): { keys: string[]; exclusive: string
         break;
       case "create-dataset":
         exclusive.push(`name ${intent.dataset.name}`, datasetKey(intent.dataset));
+        // Whoever refers to a preset does not share an entry with whoever removes one.
+        if (intent.preset !== null) shared.push("settings");
+        break;
+      case "set-dataset":
+        exclusive.push(datasetKey(intent.dataset));
+        if ((intent.preset ?? null) !== null) shared.push("settings");
         break;
       default:
         // Files bring and remove many records; they, and everything about a dataset as a whole, do not share an entry with its other changes.
         exclusive.push(datasetKey(intent.dataset));
     }
   }
-  return { keys, exclusive };
+  return { keys, shared, exclusive };
 }
 
 function datasetKey(dataset: DatasetRef): string {
@@ -77,14 +106,24 @@ function expect(expectation: Expectation, builder: EntryBuilder): void {
     if (dataset.version !== expectation.version) throw new ConflictError(dataset.name, "");
     return;
   }
+  const change = builder.changeSoFar(dataset.dataset);
   if (expectation.kind === "record") {
+    if (change?.removedKeys.has(hashKey(expectation.id))) throw new ConflictError(dataset.name, recordIdText(expectation.id));
     const row = builder.catalog.record(dataset.dataset, dataset.version, expectation.id);
     if (row?.added !== expectation.added) throw new ConflictError(dataset.name, recordIdText(expectation.id));
     return;
   }
-  const [row] = builder.catalog.recordsNamed(dataset.dataset, dataset.version, expectation.name, 0);
-  const same = row === undefined ? expectation.id === undefined : expectation.id !== undefined && equalBytes(row.id, expectation.id);
-  if (!same) throw new ConflictError(dataset.name, expectation.name);
+  const taken = change?.names.has(expectation.name) === true || hasAddress(expectation.name, dataset, builder);
+  if (taken) throw new ConflictError(dataset.name, expectation.name);
+}
+
+/** Whether any record answers to an address: by its bare name, or as `file#tensor`. */
+function hasAddress(address: string, { dataset, version }: DatasetRow, { catalog }: EntryBuilder): boolean {
+  if (catalog.recordsNamed(dataset, version, address).length > 0) return true;
+  return fileAddresses(address).some(({ file, name }) => {
+    const row = catalog.file(dataset, version, file);
+    return row !== undefined && catalog.recordsNamed(dataset, version, name, row.file).length > 0;
+  });
 }
 
 /** The row of a dataset; one that this entry creates counts as empty, at version 0. */
@@ -112,22 +151,38 @@ function resolve(intent: Intent, builder: EntryBuilder, note: string | undefined
       if (intent.firsts.length > 0) builder.ops.push({ op: "staged.drop", firsts: intent.firsts });
       return;
     case "settings":
-      builder.ops.push({ op: "settings.set", settings: intent.settings });
+      // Merged here: only under the lock is it certain what is set.
+      if (typeof intent.settings["preset"] === "string") checkPreset(intent.settings["preset"], builder);
+      builder.ops.push({ op: "settings.set", settings: { ...catalog.settings(), ...intent.settings } });
       return;
     case "set-preset":
       builder.ops.push({ op: "preset.set", name: intent.name, preset: intent.preset });
       return;
     case "drop-preset":
       if (catalog.preset(intent.name) === undefined) throw new NotFoundError("preset", intent.name);
+      checkUnused(intent.name, builder);
       builder.ops.push({ op: "preset.drop", name: intent.name });
       return;
     case "create-dataset": {
-      if (catalog.dataset(intent.dataset.name) !== undefined) throw new AlreadyExistsError("dataset", intent.dataset.name);
+      if (intent.preset !== null) checkPreset(intent.preset, builder);
+      if (!builder.takeDatasetName(intent.dataset.name)) throw new AlreadyExistsError("dataset", intent.dataset.name);
       builder.createDataset(intent.dataset, intent);
       return;
     }
     default:
       resolveInDataset(intent, rowOf(intent.dataset, builder), builder, note);
+  }
+}
+
+function checkPreset(name: string, { catalog }: EntryBuilder): void {
+  if (findBuiltinPreset(name) === undefined && catalog.preset(name) === undefined) throw new NotFoundError("preset", name, "it was removed");
+}
+
+/** Throws when a dataset or the store follows a preset. */
+function checkUnused(name: string, { catalog }: EntryBuilder): void {
+  const followers = catalog.datasets().filter((row) => row.preset === name);
+  if (followers.length > 0 || catalog.settings()["preset"] === name) {
+    throw new UsageError("preset", `${name} is in use by ${followers.map((row) => row.name).join(", ") || "the store"}`);
   }
 }
 
@@ -156,7 +211,9 @@ function resolveInDataset(intent: DatasetIntent, dataset: DatasetRow, builder: E
       if (catalog.record(id, dataset.version, intent.id) === undefined) {
         throw new NotFoundError("record", recordIdText(intent.id), `in ${dataset.name}`);
       }
-      changeOf(dataset, builder, note).removed.push(intent.id);
+      if (!remove(intent.id, changeOf(dataset, builder, note))) {
+        throw new NotFoundError("record", recordIdText(intent.id), `in ${dataset.name}: it goes in this commit already`);
+      }
       return;
     }
     case "put-file": {
@@ -180,6 +237,7 @@ function resolveInDataset(intent: DatasetIntent, dataset: DatasetRow, builder: E
     }
     case "set-tag": {
       const version = intent.version ?? dataset.version;
+      if (version === 0) throw new UsageError("version", `${dataset.name} is empty and has no version to tag yet`);
       if (!catalog.hasVersion(id, version)) throw new VersionExpiredError(dataset.name, version);
       if (!intent.move && catalog.tag(id, intent.tag) !== undefined) {
         throw new AlreadyExistsError("tag", intent.tag, "move it with --move");
@@ -235,9 +293,9 @@ function takeName(
   change.names.add(name);
   for (const row of builder.catalog.recordsNamed(dataset.dataset, dataset.version, name, 0)) {
     if (holder !== undefined && equalBytes(row.id, holder)) continue;
-    if (change.removed.some((removed) => equalBytes(removed, row.id))) continue;
+    if (change.removedKeys.has(hashKey(row.id))) continue;
     if (!replace) throw new AlreadyExistsError("record", name, "give { replace: true } to take its place");
-    change.removed.push(row.id);
+    remove(row.id, change);
   }
 }
 
@@ -253,18 +311,22 @@ function update(
     throw new ConflictError(dataset.name, row.name ?? recordIdText(intent.id));
   }
   const change = changeOf(dataset, builder, note);
+  if (!remove(intent.id, change)) {
+    throw new NotFoundError("record", recordIdText(intent.id), `in ${dataset.name}: it is replaced in this commit`);
+  }
   if (intent.name !== undefined && intent.name !== row.name) {
     if (row.file !== 0) throw new UsageError("name", "a record of an imported file keeps the name it has there");
     takeName(intent.name, intent.id, false, dataset, change, builder);
   }
   const name = intent.name ?? row.name;
+  // Whoever wants the name in the same entry must find it taken.
+  if (row.file === 0 && name !== undefined) change.names.add(name);
   const metadata = mergeJson(row.metadata ?? {}, intent.metadata ?? {});
   const tensor = intent.tensor === undefined ? row.tensor : builder.tensor(intent.tensor);
   if (dataset.schema !== null) {
     const facts = intent.tensor ?? builder.catalog.tensor(row.tensor);
     if (facts !== undefined) checkRecord(dataset.schema, facts, metadata, name ?? recordIdText(intent.id));
   }
-  change.removed.push(intent.id);
   change.added.push({
     id: intent.id,
     file: row.file,
@@ -272,6 +334,15 @@ function update(
     ...(name !== undefined && { name }),
     ...(Object.keys(metadata).length > 0 && { metadata }),
   });
+}
+
+/** Removes a record; false when this entry has removed it already. */
+function remove(id: Uint8Array, change: DatasetChange): boolean {
+  const key = hashKey(id);
+  if (change.removedKeys.has(key)) return false;
+  change.removedKeys.add(key);
+  change.removed.push(id);
+  return true;
 }
 
 /** Merges at the top level; null removes a key. */
@@ -286,7 +357,8 @@ export function mergeJson(base: JsonObject, change: JsonObject): JsonObject {
 
 function setDataset(intent: Extract<Intent, { kind: "set-dataset" }>, dataset: DatasetRow, builder: EntryBuilder): void {
   const { name, preset, metadata, schema, indexed } = intent;
-  if (name !== undefined && name !== dataset.name && builder.catalog.dataset(name) !== undefined) {
+  if ((preset ?? null) !== null) checkPreset(preset!, builder);
+  if (name !== undefined && name !== dataset.name && !builder.takeDatasetName(name)) {
     throw new AlreadyExistsError("dataset", name);
   }
   builder.ops.push({

@@ -1,5 +1,5 @@
 /** Dataset schemas: rules for dtype, shape and metadata that every record of a dataset must keep. */
-import { dtypeOf, dtypeOfCode, SchemaError, UsageError } from "@tensorcask/codec";
+import { dtypeOf, dtypeOfCode, isJsonObject, SchemaError, UsageError } from "@tensorcask/codec";
 import type { JsonObject } from "../model/entry.ts";
 import type { DatasetSchema } from "./types.ts";
 
@@ -12,6 +12,7 @@ const SCHEMA_FIELDS: ReadonlySet<string> = new Set(["dtype", "shape", "metadata"
 
 /** Checks a schema that a user hands in and brings it to the form that is kept. Errors name the field. */
 export function parseSchema(schema: DatasetSchema): JsonObject {
+  if (!isJsonObject(schema as unknown)) throw new UsageError("schema", "schema must be an object: { dtype?, shape?, metadata? }");
   for (const field of Object.keys(schema)) {
     if (!SCHEMA_FIELDS.has(field)) {
       throw new UsageError(`schema.${field}`, `a schema has no field ${JSON.stringify(field)}; it has dtype, shape, metadata`);
@@ -34,6 +35,7 @@ export function parseSchema(schema: DatasetSchema): JsonObject {
     parsed["shape"] = [...schema.shape];
   }
   if (schema.metadata !== undefined) {
+    if (!isJsonObject(schema.metadata as unknown)) throw new UsageError("schema.metadata", "schema.metadata must be an object: field to type");
     for (const [field, type] of Object.entries(schema.metadata)) {
       if (!METADATA_TYPES.includes(type)) {
         throw new UsageError(

@@ -95,7 +95,7 @@ export class Store {
     const followers = (await this.datasets()).filter((dataset) => dataset.ownPreset === null);
     let tensorsKept = 0;
     for (const dataset of followers) tensorsKept += await dataset.count();
-    await this.#commit({ kind: "settings", settings: { ...this.#context.catalog.settings(), preset: name } });
+    await this.#commit({ kind: "settings", settings: { preset: name } });
     return { preset: preset.name, lossless: preset.lossless, tensorsKept };
   }
 
@@ -117,10 +117,6 @@ export class Store {
   /** Removes a preset that was defined here and that nothing follows. */
   async removePreset(name: string): Promise<void> {
     this.#context.checkWritable();
-    const followers = this.#context.catalog.datasets().filter((row) => row.preset === name);
-    if (followers.length > 0 || this.#context.storePreset === name) {
-      throw new UsageError("preset", `${name} is in use by ${followers.map((row) => row.name).join(", ") || "the store"}`);
-    }
     await this.#commit({ kind: "drop-preset", name });
   }
 
@@ -128,7 +124,7 @@ export class Store {
   async setKeepVersions(count: number): Promise<void> {
     this.#context.checkWritable();
     if (!Number.isSafeInteger(count) || count < 0) throw new UsageError("keepVersions", `keepVersions is ${count}; it counts versions`);
-    await this.#commit({ kind: "settings", settings: { ...this.#context.catalog.settings(), keepVersions: count } });
+    await this.#commit({ kind: "settings", settings: { keepVersions: count } });
   }
 
   /** Collects writes and commits them as a whole; throws `ConflictError` when what was read changed meanwhile. */

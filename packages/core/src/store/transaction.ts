@@ -2,19 +2,30 @@
  * Transactions: what is written is collected and committed as a whole when the function returns; what was read must be unchanged then,
  * else `ConflictError`. Nothing is locked while the function runs.
  */
-import { AlreadyExistsError, checkTensor, ConflictError, NotFoundError, type TensorInput, UsageError } from "@tensorcask/codec";
+import {
+  AlreadyExistsError,
+  checkTensor,
+  ConflictError,
+  type DType,
+  NotFoundError,
+  type Preset,
+  type TensorInput,
+  UsageError,
+} from "@tensorcask/codec";
 import { checkDatasetName } from "../files/paths.ts";
 import type { JsonObject } from "../model/entry.ts";
 import type { StoreContext } from "./context.ts";
 import { Dataset, snapshot } from "./dataset.ts";
 import { createDatasetIntent } from "./dataset-options.ts";
 import type { DatasetView } from "./dataset-view.ts";
-import { bytesInMemory, type Draft, Ingest } from "./ingest.ts";
+import { type Draft, Ingest } from "./ingest.ts";
+import { bytesInMemory } from "./tensor-bytes.ts";
 import { checkMetadata, checkTensorName } from "./metadata.ts";
 import { parseRecordId, recordIdText } from "./record-id.ts";
 import type { StoredRecord } from "./stored-record.ts";
 import type { Tensor } from "./tensor.ts";
 import type { CreateDatasetOptions, InsertOptions, ReadOptions, RecordFilter, RecordInfo } from "./types.ts";
+import { mergeJson } from "./resolve-intents.ts";
 import { type DatasetRef, type Expectation, type Intent, StaleReferenceError } from "./write-set.ts";
 
 /** Makes an intent once all tensors of the transaction are prepared. */
@@ -27,10 +38,35 @@ class WriteLog {
   readonly intents: LateIntent[] = [];
   readonly expectations: Map<string, Expectation> = new Map();
   over: boolean = false;
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(context: StoreContext) {
     this.context = context;
     this.ingest = new Ingest(context);
+  }
+
+  /** Runs a call of the transaction, which the commit waits for whether the caller does or not. */
+  async call<T>(work: () => Promise<T>): Promise<T> {
+    this.check();
+    const running = work();
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  /** Waits for calls that nobody waited for; throws when one of them failed. */
+  async settle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  /** Takes in a tensor, and keeps no memory of the pool for the next one: the transaction may read in between. */
+  async take(bytes: Uint8Array, dtype: DType, shape: readonly number[], preset: Preset): Promise<Draft> {
+    const draft = await this.ingest.tensor(bytesInMemory(bytes), dtype, shape, preset);
+    await this.ingest.flush();
+    return draft;
   }
 
   check(): void {
@@ -103,14 +139,17 @@ export class TransactionDataset {
   }
 
   /** Stores a tensor with the commit; returns the id it will have. */
-  async insert(tensor: TensorInput, options: InsertOptions = {}): Promise<string> {
-    this.#log.check();
+  insert(tensor: TensorInput, options: InsertOptions = {}): Promise<string> {
+    return this.#log.call(() => this.#insert(tensor, options));
+  }
+
+  async #insert(tensor: TensorInput, options: InsertOptions): Promise<string> {
     checkTensorName(options.name);
     const { dtype, shape, bytes } = checkTensor(snapshot(tensor));
     const metadata = options.metadata === undefined ? {} : checkMetadata(options.metadata);
     const preset = this.#log.context.preset(options.preset ?? this.#presetName());
     const id = this.#log.context.ids.next();
-    const draft = await this.#log.ingest.tensor(bytesInMemory(bytes), dtype, shape, preset);
+    const draft = await this.#log.take(bytes, dtype, shape, preset);
     const { name, replace = false } = options;
     const insert: PendingInsert = { id, name, metadata, draft };
     this.#inserts.set(recordIdText(id), insert);
@@ -125,8 +164,11 @@ export class TransactionDataset {
   }
 
   /** A tensor as it was when the transaction began with this dataset. The commit fails if it changed. */
-  async get(address: string, options: ReadOptions = {}): Promise<Tensor | undefined> {
-    this.#log.check();
+  get(address: string, options: ReadOptions = {}): Promise<Tensor | undefined> {
+    return this.#log.call(() => this.#get(address, options));
+  }
+
+  async #get(address: string, options: ReadOptions): Promise<Tensor | undefined> {
     if (this.#own(address) !== undefined) {
       throw new UsageError("address", `${address} was inserted in this transaction: it can be read when that is committed`);
     }
@@ -154,23 +196,29 @@ export class TransactionDataset {
   }
 
   /** Changes a record with the commit: `metadata` is merged, `name` renames, `tensor` replaces. */
-  async update(
+  update(
     address: string,
     change: { readonly metadata?: JsonObject; readonly name?: string; readonly tensor?: TensorInput },
   ): Promise<void> {
-    this.#log.check();
+    return this.#log.call(() => this.#update(address, change));
+  }
+
+  async #update(
+    address: string,
+    change: { readonly metadata?: JsonObject; readonly name?: string; readonly tensor?: TensorInput },
+  ): Promise<void> {
     checkTensorName(change.name);
     const metadata = change.metadata === undefined ? undefined : checkMetadata(change.metadata);
     let draft: Draft | undefined;
     if (change.tensor !== undefined) {
       const { dtype, shape, bytes } = checkTensor(snapshot(change.tensor));
       const preset = this.#log.context.preset(this.#presetName());
-      draft = await this.#log.ingest.tensor(bytesInMemory(bytes), dtype, shape, preset);
+      draft = await this.#log.take(bytes, dtype, shape, preset);
     }
     const own = this.#own(address);
     if (own !== undefined) {
       own.name = change.name ?? own.name;
-      own.metadata = { ...own.metadata, ...metadata };
+      own.metadata = mergeJson(own.metadata, metadata ?? {});
       own.draft = draft ?? own.draft;
       return;
     }
@@ -191,8 +239,11 @@ export class TransactionDataset {
   }
 
   /** Deletes a record with the commit; false when there is none. */
-  async delete(address: string): Promise<boolean> {
-    this.#log.check();
+  delete(address: string): Promise<boolean> {
+    return this.#log.call(() => this.#delete(address));
+  }
+
+  async #delete(address: string): Promise<boolean> {
     const own = this.#own(address);
     if (own !== undefined) {
       throw new UsageError("address", `${address} was inserted in this transaction; leave the insert out instead`);
@@ -247,6 +298,7 @@ export async function runTransaction<T>(context: StoreContext, run: (tx: Transac
   const log = new WriteLog(context);
   try {
     const result = await run(new Transaction(log));
+    await log.settle();
     log.over = true;
     await log.ingest.finish();
     const intents = log.intents.map((make) => make());

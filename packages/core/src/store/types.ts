@@ -287,6 +287,8 @@ export interface GcResult {
   readonly bytesAfter: number;
   readonly packsRewritten: number;
   readonly packsRemoved: number;
+  /** Damaged frames that live: they, and their packs, stay where they are. */
+  readonly problems: readonly VerifyProblem[];
   readonly seconds: number;
 }
 

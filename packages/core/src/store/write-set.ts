@@ -68,6 +68,7 @@ export type Intent =
   | { readonly kind: "set-tag"; readonly dataset: DatasetRef; readonly tag: string; readonly version: number | undefined; readonly move: boolean }
   | { readonly kind: "drop-tag"; readonly dataset: DatasetRef; readonly tag: string }
   | { readonly kind: "rollback"; readonly dataset: DatasetRef; readonly version: number }
+  /** Merged into what is set. */
   | { readonly kind: "settings"; readonly settings: JsonObject }
   | { readonly kind: "set-preset"; readonly name: string; readonly preset: JsonObject }
   | { readonly kind: "drop-preset"; readonly name: string }

@@ -18,6 +18,14 @@ export interface Slot {
   readonly output: Uint8Array;
 }
 
+function newSlot(slotBytes: number): Slot {
+  const outputBytes = slotBytes + Math.ceil(slotBytes * OUTPUT_SLACK) + 65_536;
+  return {
+    input: new Uint8Array(new SharedArrayBuffer(slotBytes)),
+    output: new Uint8Array(new SharedArrayBuffer(outputBytes)),
+  };
+}
+
 export class SlotPool {
   readonly slotBytes: number;
   readonly #limit: number;
@@ -37,17 +45,15 @@ export class SlotPool {
 
   /** A slot of one's own; waits for one to be released when all are in use. */
   async acquire(): Promise<Slot> {
+    return this.tryAcquire() ?? new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** A slot if one is free at once. Whoever holds a slot must not wait for another one: all may be held by those who wait. */
+  tryAcquire(): Slot | undefined {
     const free = this.#free.pop();
-    if (free !== undefined) return free;
-    if (this.#made < this.#limit) {
-      this.#made += 1;
-      const outputBytes = this.slotBytes + Math.ceil(this.slotBytes * OUTPUT_SLACK) + 65_536;
-      return {
-        input: new Uint8Array(new SharedArrayBuffer(this.slotBytes)),
-        output: new Uint8Array(new SharedArrayBuffer(outputBytes)),
-      };
-    }
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    if (free !== undefined || this.#made >= this.#limit) return free;
+    this.#made += 1;
+    return newSlot(this.slotBytes);
   }
 
   /** Gives a slot back; its contents may be overwritten at once. */

@@ -1,5 +1,6 @@
 /** Decodes blocks (see format.ts). */
 import { DamagedBlockError } from "./damaged.ts";
+import { decodeFloatLadder } from "./float-ladder.ts";
 import { BLOCK_ELEMENTS_LIMIT, HEADER_BYTES, METHOD, restBytes } from "./format.ts";
 import { entropyMemory, type Memory } from "./memory.ts";
 import { decodeStream } from "./stream.ts";
@@ -54,13 +55,26 @@ function decodeWords(
     if (width !== 2 && width !== 4) throw new DamagedBlockError(`joint elements have ${width} bytes`);
     return decodeJoint(memory, block, width, count);
   }
+  if (method === METHOD.half) {
+    if (width !== 2) throw new DamagedBlockError(`half-precision elements have ${width} bytes`);
+    return decodeHalf(memory, block, count);
+  }
   if (method !== METHOD.planes && method !== METHOD.exchanged) {
     throw new DamagedBlockError(`there is no method ${method}`);
   }
   const isExchanged = method === METHOD.exchanged;
   if (isExchanged && width === 1) throw new DamagedBlockError("exchanged elements have 1 byte");
   let plane = 0;
+  if (isExchanged && width === 2) {
+    const end = decodeFloatLadder(memory, block, at, width, 0, count);
+    if (end >= 0) return end;
+  }
   if (isExchanged && width === 4) {
+    if (block[at] === 0) {
+      const halves = at + 1;
+      const end = decodeFloatLadder(memory, block, halves + 2 * count, width, memory.block + halves, count);
+      if (end >= 0) return end;
+    }
     at = decodeHalves(memory, block, at, count);
     plane = 2;
   }
@@ -99,6 +113,16 @@ function decodeJoint(memory: Memory, block: Uint8Array, width: 2 | 4, count: num
   kernels.joinHalves(halves, count);
   kernels.joinJoint4(words, groups, base, symbols, rests, halves);
   return at;
+}
+
+function decodeHalf(memory: Memory, block: Uint8Array, count: number): number {
+  const { kernels, words, planes } = memory;
+  const lower = decodeStream(memory, block, HEADER_BYTES, planes, count);
+  const rests = lower + count;
+  const end = rests + restBytes(count / 2);
+  if (end > block.length) throw new DamagedBlockError("the lower bytes or the rests are cut off");
+  kernels.joinHalf(words, (count + 127) & ~127, planes, memory.block + lower, memory.block + rests);
+  return end;
 }
 
 /** Decodes a halves section into planes 0 and 1. */

@@ -22,6 +22,12 @@
  *                      2 bits the bits 2 k .. 2 k + 1 of the rest of element 48 + i
  *              W = 4:  halves section
  *
+ * HALF       float16 (W = 2), for ladders, whose symbols should be few
+ *              stream  n exponents, of 5 bits
+ *              bytes   n lower bytes
+ *              rests   48 bytes for every 128 elements begun: sign << 2 | the two top bits of the mantissa, of 3 bits each. Those of elements
+ *                      32 k + i and 32 k + 16 + i (i < 16) are the lower and upper half of 6 bits, of which 64 lie in 48 bytes as above
+ *
  * Halves section: the lower halves of float32 words
  *   u8  0: n words of 2 bytes;  1: two streams, of byte 0 and of byte 1
  *
@@ -37,7 +43,7 @@
  */
 
 /** What the first byte of a block says. */
-export const METHOD = { stored: 0, planes: 1, exchanged: 2, joint: 3 } as const;
+export const METHOD = { stored: 0, planes: 1, exchanged: 2, joint: 3, half: 4 } as const;
 
 /** How a stream is coded. */
 export const MODE = { stored: 0, constant: 1, rans: 2, ladder: 3 } as const;
@@ -51,7 +57,7 @@ export const HEADER_BYTES = 6;
 /** Bytes before the body of a stream. */
 export const STREAM_HEADER_BYTES = 4;
 
-/** Bytes of the section of rests of `count` elements. */
+/** Bytes of the section of rests of `count` elements in method JOINT; in method HALF, of twice as many. */
 export function restBytes(count: number): number {
   return 48 * Math.ceil(count / 64);
 }

@@ -14,6 +14,8 @@ export interface Memory {
   /** Parts that are stored as they are. */
   readonly rest: number;
   readonly escapes: number;
+  /** Two buffers of the ladder, planeStep apart. */
+  readonly rungs: number;
   readonly states: number;
   /** Where a block to decode is put, and how long it may be. */
   readonly block: number;
@@ -54,6 +56,7 @@ export function viewsOf(kernels: EntropyModule): Memory {
     planeStep: kernels.PLANE_STEP.value,
     rest: kernels.REST.value,
     escapes: kernels.ESCAPES.value,
+    rungs: kernels.RUNGS.value,
     states: kernels.STATES.value,
     block,
     blockBytes: kernels.BLOCK_BYTES.value,

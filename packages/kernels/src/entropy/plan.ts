@@ -1,13 +1,18 @@
 /** What a sample says about a block: how many bits its parts would take, and which way of coding is the smallest. Pure. */
 
 /** A plane whose symbols take more bits than this is stored: coding it would cost time and save next to nothing. */
-export const WORTHWHILE_BITS = 7.85;
+export const WORTHWHILE_BITS: number = 7.85;
 
 /** Exponents 1 to 63 above the base have symbols. */
 const EXPONENTS = 63;
 
 /** So many exponents above the largest one of the sample are kept free. Below there is more room: small values have no end. */
 const HEADROOM = 4;
+
+/** c * log2(c), for the counts that samples have. */
+const COUNT_LOGARITHMS = Float64Array.from({ length: 4096 }, (_, count) =>
+  count > 0 ? count * Math.log2(count) : 0,
+);
 
 /**
  * Order-0 entropy in bits a symbol, estimated from the counts of a sample. A sample looks more regular than what it was taken from;
@@ -22,7 +27,7 @@ export function entropyBits(counts: Uint32Array): number {
     if (count === 0) continue;
     total += count;
     kinds++;
-    sum += count * Math.log2(count);
+    sum += count < COUNT_LOGARITHMS.length ? COUNT_LOGARITHMS[count]! : count * Math.log2(count);
   }
   if (kinds <= 1) return 0;
   return Math.log2(total) - sum / total + ((kinds - 1) / (2 * total)) * Math.LOG2E;
@@ -67,10 +72,19 @@ export function jointPlan(exponents: Uint32Array, lower: Uint32Array): JointPlan
   return joint <= separate ? { base, counts } : undefined;
 }
 
+/** Groups of 16 elements in the sample that rANS plans with: enough for tables of the some 50 symbols of joint coding. */
+export const SAMPLE_GROUPS: number = 512;
+
+/** The same for tables of byte planes, which may have 256 symbols. */
+export const PLANE_SAMPLE_GROUPS: number = 2048;
+
+/** The same for ladders, which only need to know which symbols are common. */
+export const LADDER_SAMPLE_GROUPS: number = 192;
+
 /**
- * Distance between the groups of 16 elements that are sampled. About 8,000 elements are, in odd steps, so that rows whose length is
- * a power of two are not met in the same columns again and again.
+ * Distance in elements between the groups of 16 that are sampled. An odd number of groups, so that rows whose length is a power of two are
+ * not met in the same columns again and again.
  */
-export function sampleStep(count: number): number {
-  return 16 * (Math.floor(count / 16 / 512) | 1);
+export function sampleStep(count: number, groups: number): number {
+  return 16 * (Math.floor(count / 16 / groups) | 1);
 }

@@ -1,32 +1,32 @@
 /**
  * Streams of byte symbols in rANS form (see assembly/rans.ts for the arithmetic): 32 states that take turns.
  *
- *   table      see frequencies.ts
+ *   table      see frequency-code.ts
  *   u8         escape symbol
  *   u24        number of escaped symbols (0: the escape symbol never occurs)
  *   bytes      escaped symbols in order
- *   32 x u32   states that decoding starts with; all are 2^15 after the last symbol
+ *   32 x u32   states that decoding starts with
  *   u16 ...    words, to the stream's end
  *
- * Symbols are coded in groups of 32; the last group is filled up with any symbols, which decoding drops.
+ * Symbols are coded in groups of 32. The last 33 to 64 symbols are not: they lie in the states that encoding starts with, which
+ * would hold nothing else, and which decoding ends with. State k is 2^16 + symbol 2 k + 256 * symbol 2 k + 1 of them (0 if there are
+ * fewer).
  */
 import { DamagedBlockError } from "./damaged.ts";
-import {
-  type FrequencyTable,
-  frequencyTable,
-  readFrequencies,
-  TABLE_BYTES_LIMIT,
-  writeFrequencies,
-} from "./frequencies.ts";
+import { type FrequencyTable, frequencyTable } from "./frequencies.ts";
+import { readFrequencies, TABLE_BYTES_LIMIT, writeFrequencies } from "./frequency-code.ts";
 import type { Memory } from "./memory.ts";
 
+/** Shorter planes have no stream of this form. */
+export const RANS_SYMBOLS_LEAST: number = 65;
+
 const STATES_BYTES = 128;
-const LOWEST_STATE = 2 ** 15;
 const table = new Uint8Array(TABLE_BYTES_LIMIT);
 
 /**
  * Encodes the plane of `count` symbols at `plane` of the kernels' memory.
  *
+ * @param count at least `RANS_SYMBOLS_LEAST`.
  * @param counts 256 counts of a sample of it.
  * @param out where to write the stream, from `at` on; written to only if the stream is shorter than `count` bytes.
  * @returns the position behind it, or -1 when it is not shorter.
@@ -39,14 +39,16 @@ export function encodeRans(
   out: Uint8Array,
   at: number,
 ): number {
-  const { kernels, bytes, escapes } = memory;
-  const made = frequencyTable(counts);
-  const escaped = listEscapes(memory, made, plane, count);
-  const groups = (count + 31) & ~31;
-  bytes.fill(made.commonest, plane + count, plane + groups);
-  const words = kernels.ransEncode(plane, groups);
+  const { kernels, bytes, escapes, stateWords } = memory;
+  const coded = codedSymbols(count);
+  const made = frequencyTable(counts, coded);
+  const escaped = listEscapes(memory, made, plane, coded);
+  for (let k = 0, at = plane + coded, end = plane + count; k < 32; k++, at += 2) {
+    stateWords[k] = 0x10000 | (at < end ? bytes[at]! : 0) | (at + 1 < end ? bytes[at + 1]! << 8 : 0);
+  }
+  const words = kernels.ransEncode(plane, coded);
   const wordsBytes = memory.codedEnd - words;
-  const tableBytes = writeFrequencies(made.frequencies, table, 0);
+  const tableBytes = writeFrequencies(made.frequencies, table);
   if (tableBytes + 4 + escaped + STATES_BYTES + wordsBytes >= count) return -1;
   out.set(table.subarray(0, tableBytes), at);
   at += tableBytes;
@@ -60,6 +62,11 @@ export function encodeRans(
   at += STATES_BYTES;
   out.set(bytes.subarray(words, memory.codedEnd), at);
   return at + wordsBytes;
+}
+
+/** How many of `count` symbols are coded in groups: all but the last 33 to 64. */
+function codedSymbols(count: number): number {
+  return (count - 33) & ~31;
 }
 
 /** Hands the table to the kernels and lists what needs an escape; returns how many symbols do. */
@@ -86,13 +93,16 @@ export function decodeRans(
   plane: number,
   count: number,
 ): void {
-  const { kernels, bytes } = memory;
+  if (count < RANS_SYMBOLS_LEAST)
+    throw new DamagedBlockError(`${count} symbols are too few for a coded stream`);
+  const { kernels, bytes, stateWords } = memory;
+  const coded = codedSymbols(count);
   at = readFrequencies(block, at, end, memory.frequencies);
   if (at + 4 + STATES_BYTES > end) throw new DamagedBlockError("a stream is cut off");
   const escapeSymbol = block[at]!;
   const escaped = block[at + 1]! | (block[at + 2]! << 8) | (block[at + 3]! << 16);
   at += 4;
-  if (escaped > count || at + escaped + STATES_BYTES > end) {
+  if (escaped > coded || at + escaped + STATES_BYTES > end) {
     throw new DamagedBlockError(`${escaped} escaped symbols do not fit`);
   }
   const escapes = memory.block + at;
@@ -100,13 +110,16 @@ export function decodeRans(
   bytes.copyWithin(memory.states, memory.block + at, memory.block + at + STATES_BYTES);
   at += STATES_BYTES;
   kernels.buildDecode();
-  const read = kernels.ransDecode(memory.block + at, plane, (count + 31) & ~31);
+  const read = kernels.ransDecode(memory.block + at, plane, coded);
   if (read !== memory.block + end)
     throw new DamagedBlockError("a stream is longer or shorter than its symbols");
-  if (memory.stateWords.some((state) => state !== LOWEST_STATE)) {
-    throw new DamagedBlockError("a stream does not end in its first states");
-  }
-  if (escaped > 0 && kernels.patchEscapes(plane, count, escapeSymbol, escapes) !== escaped) {
+  if (escaped > 0 && kernels.patchEscapes(plane, coded, escapeSymbol, escapes) !== escaped) {
     throw new DamagedBlockError("the number of escaped symbols is wrong");
+  }
+  for (let k = 0, to = plane + coded, last = plane + count; k < 32; k++, to += 2) {
+    const state = stateWords[k]!;
+    if (state >>> 16 !== 1) throw new DamagedBlockError("a stream does not end in its first states");
+    if (to < last) bytes[to] = state & 255;
+    if (to + 1 < last) bytes[to + 1] = (state >> 8) & 255;
   }
 }

@@ -1,0 +1,191 @@
+/**
+ * Seeded models of normally distributed weights, as safetensors files. Each layer is a large matrix and a vector of 1,024 elements, as norms and biases
+ * are; every tensor has a sigma of its own, drawn from 0.01 to 0.05.
+ *
+ * 16-bit elements are drawn from the 2^20 quantiles of the normal distribution, rounded to the type once a tensor: 300 million a second, where
+ * the Box-Muller method gives 20. That leaves out the outermost millionth, which changes the entropy by less than 0.01 %. float32 needs the
+ * full range of mantissas and takes the slow way.
+ */
+import { closeSync, existsSync, openSync, statSync, writeSync } from "node:fs";
+import { float32ToBfloat16, float32ToFloat16, kernelsReady } from "@tensorcask/kernels";
+
+export type NormalDType = "bfloat16" | "float16" | "float32";
+
+export interface NormalModel {
+  readonly dtype: NormalDType;
+  /** Size of all matrices together. */
+  readonly mebibytes: number;
+  readonly seed: number;
+  /** Everything in one matrix and no vectors. Default: matrices of 16 MiB. */
+  readonly single?: boolean;
+}
+
+/** One tensor of a generated file. */
+export interface NormalTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Offset in the file and length. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface NormalFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly tensors: readonly NormalTensor[];
+}
+
+const MEBIBYTE = 2 ** 20;
+const MATRIX_BYTES = 16 * MEBIBYTE;
+const VECTOR_ELEMENTS = 1024;
+/** Elements of a matrix's row. */
+export const ROW_ELEMENTS = 4096;
+const BLOCK_BYTES = 4 * MEBIBYTE;
+const QUANTILES_LOG2 = 20;
+
+const safetensorsDTypes: Record<NormalDType, { readonly code: string; readonly bytes: number }> = {
+  bfloat16: { code: "BF16", bytes: 2 },
+  float16: { code: "F16", bytes: 2 },
+  float32: { code: "F32", bytes: 4 },
+};
+
+/** Numbers from 0 to 2^32 - 1: sfc32, which passes PractRand and takes eight operations. */
+export function randomWords(seed: number): () => number {
+  let a = seed >>> 0;
+  let b = 0x9e3779b9;
+  let c = 0x243f6a88;
+  let counter = 1;
+  const next = (): number => {
+    const sum = (a + b + counter) | 0;
+    counter = (counter + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (c << 21) | (c >>> 11);
+    c = (c + sum) | 0;
+    return sum >>> 0;
+  };
+  for (let skipped = 0; skipped < 16; skipped++) next();
+  return next;
+}
+
+/** Where the tensors of a model lie, and the file's header. */
+function layout(model: NormalModel): { header: Uint8Array; tensors: NormalTensor[]; bytes: number } {
+  const { code, bytes: elementBytes } = safetensorsDTypes[model.dtype];
+  const total = model.mebibytes * MEBIBYTE;
+  const matrixBytes = model.single === true ? total : Math.min(total, MATRIX_BYTES);
+  const entries: Record<string, object> = {};
+  const planned: NormalTensor[] = [];
+  let at = 0;
+  const add = (name: string, shape: readonly number[]): void => {
+    const bytes = shape.reduce((product, size) => product * size, elementBytes);
+    entries[name] = { dtype: code, shape, data_offsets: [at, at + bytes] };
+    planned.push({ name, shape, offset: at, bytes });
+    at += bytes;
+  };
+  for (let layer = 0; layer * matrixBytes < total; layer++) {
+    add(`layers.${layer}.weight`, [matrixBytes / elementBytes / ROW_ELEMENTS, ROW_ELEMENTS]);
+    if (model.single !== true) add(`layers.${layer}.norm`, [VECTOR_ELEMENTS]);
+  }
+  const json = JSON.stringify({ __metadata__: { generator: "tensorcask benchmarks" }, ...entries });
+  const text = new TextEncoder().encode(json + " ".repeat((8 - (json.length % 8)) % 8));
+  const header = new Uint8Array(8 + text.length);
+  new DataView(header.buffer).setBigUint64(0, BigInt(text.length), true);
+  header.set(text, 8);
+  const tensors = planned.map((tensor) => ({ ...tensor, offset: tensor.offset + header.length }));
+  return { header, tensors, bytes: header.length + at };
+}
+
+/** Writes a model's file, unless it is there already. */
+export async function writeNormalModel(path: string, model: NormalModel): Promise<NormalFile> {
+  await kernelsReady();
+  const { header, tensors, bytes } = layout(model);
+  if (existsSync(path) && statSync(path).size === bytes) return { path, bytes, tensors };
+  const file = openSync(path, "w");
+  try {
+    writeSync(file, header);
+    for (const [index, tensor] of tensors.entries()) {
+      writeTensor(file, tensor.bytes, model.dtype, model.seed * 65_537 + index);
+    }
+  } finally {
+    closeSync(file);
+  }
+  return { path, bytes, tensors };
+}
+
+function writeTensor(file: number, bytes: number, dtype: NormalDType, seed: number): void {
+  const random = randomWords(seed);
+  const sigma = 0.01 * 5 ** (random() / 2 ** 32);
+  const block = new Uint8Array(Math.min(bytes, BLOCK_BYTES));
+  const fill =
+    dtype === "float32" ? boxMuller(block, random, sigma) : fromQuantiles(block, random, sigma, dtype);
+  for (let at = 0; at < bytes; at += block.length) {
+    fill();
+    writeSync(file, block, 0, Math.min(block.length, bytes - at));
+  }
+}
+
+function boxMuller(block: Uint8Array, random: () => number, sigma: number): () => void {
+  const values = new Float32Array(block.buffer);
+  return () => {
+    for (let at = 0; at < values.length; at += 2) {
+      const radius = sigma * Math.sqrt(-2 * Math.log((random() + 1) / 2 ** 32));
+      const angle = (random() / 2 ** 32) * 2 * Math.PI;
+      values[at] = radius * Math.cos(angle);
+      values[at + 1] = radius * Math.sin(angle);
+    }
+  };
+}
+
+function fromQuantiles(
+  block: Uint8Array,
+  random: () => number,
+  sigma: number,
+  dtype: NormalDType,
+): () => void {
+  const scaled = standardQuantiles().map((value) => value * sigma);
+  const bytes = new Uint8Array(scaled.buffer);
+  const rounded = dtype === "bfloat16" ? float32ToBfloat16(bytes) : float32ToFloat16(bytes);
+  const codes = new Uint16Array(rounded.slice().buffer);
+  const values = new Uint16Array(block.buffer);
+  return () => {
+    for (let at = 0; at < values.length; at++) values[at] = codes[random() >>> (32 - QUANTILES_LOG2)]!;
+  };
+}
+
+let quantiles: Float32Array | undefined;
+
+/** The quantiles of the standard normal distribution at the middles of 2^20 equal parts. */
+function standardQuantiles(): Float32Array {
+  if (quantiles !== undefined) return quantiles;
+  const count = 2 ** QUANTILES_LOG2;
+  quantiles = new Float32Array(count);
+  for (let index = 0; index < count; index++) quantiles[index] = inverseNormal((index + 0.5) / count);
+  return quantiles;
+}
+
+/** Acklam's rational approximation of the inverse of the normal distribution; relative error below 1.2e-9. */
+function inverseNormal(p: number): number {
+  const a = [
+    -39.69683028665376, 220.9460984245205, -275.9285104469687, 138.357751867269, -30.66479806614716,
+    2.506628277459239,
+  ];
+  const b = [
+    -54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572,
+  ];
+  const c = [
+    -0.007784894002430293, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968,
+    2.938163982698783,
+  ];
+  const d = [0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416];
+  const polynomial = (coefficients: readonly number[], x: number): number =>
+    coefficients.reduce((sum, coefficient) => sum * x + coefficient, 0);
+  const tail = 0.02425;
+  if (p > 1 - tail) return -inverseNormal(1 - p);
+  if (p < tail) {
+    const q = Math.sqrt(-2 * Math.log(p));
+    return polynomial(c, q) / (polynomial(d, q) * q + 1);
+  }
+  const q = p - 0.5;
+  const r = q * q;
+  return (polynomial(a, r) * q) / (polynomial(b, r) * r + 1);
+}

@@ -1,0 +1,187 @@
+/**
+ * Checks every live frame: that its pack is there, that its checksum holds, and that it is the chunk which the catalog says. Deep, it is decoded
+ * too, in the worker threads, and the SHA-256 of the chunk compared. Packs are read in the order of their offsets; what is wrong with one
+ * frame does not keep the others from being checked.
+ */
+import { decodeFrame, equalBytes } from "@tensorcask/codec";
+import type { ChunkRow, PackRow } from "../catalog/catalog.ts";
+import { PACK_HEADER_BYTES, packHeader } from "../pack/pack-header.ts";
+import type { Slot } from "../workers/slot.ts";
+import type { DecodeItem } from "../workers/tasks.ts";
+import { checkFrame } from "./compact-packs.ts";
+import type { StoreContext } from "./context.ts";
+import { type FrameSpan, planSpans, type ReadFrame, readSpan } from "./frame-spans.ts";
+import { type BadChunk, checkSignal, isFinding, type ProblemList } from "./problem-list.ts";
+import type { VerifyOptions } from "./types.ts";
+
+/** What was checked, and what is wrong. */
+export interface FramesResult {
+  readonly chunks: number;
+  readonly bytes: number;
+  /** Ids of chunks that cannot be relied on. */
+  readonly bad: ReadonlySet<number>;
+}
+
+/** Bad chunks that are remembered with their reasons; beyond that only their ids are. */
+const MAX_REASONS = 2000;
+
+/** Checks all live frames. `report` gets the bytes of the frames checked so far. */
+export async function verifyFrames(
+  context: StoreContext,
+  options: VerifyOptions,
+  problems: ProblemList,
+  report: (bytes: number) => void,
+): Promise<FramesResult> {
+  const check = new FrameCheck(context, options, problems, report);
+  const { catalog } = context;
+  await problems.guard("catalog", async () => {
+    for (const pack of catalog.packs()) await check.pack(pack);
+  });
+  problems.addChunks(check.reasons, catalog);
+  return { chunks: check.chunks, bytes: check.bytes, bad: check.bad };
+}
+
+class FrameCheck {
+  readonly bad: Set<number> = new Set();
+  readonly reasons: BadChunk[] = [];
+  chunks = 0;
+  bytes = 0;
+  readonly #context: StoreContext;
+  readonly #options: VerifyOptions;
+  readonly #problems: ProblemList;
+  readonly #report: (bytes: number) => void;
+
+  constructor(
+    context: StoreContext,
+    options: VerifyOptions,
+    problems: ProblemList,
+    report: (bytes: number) => void,
+  ) {
+    this.#context = context;
+    this.#options = options;
+    this.#problems = problems;
+    this.#report = report;
+  }
+
+  async pack(pack: PackRow): Promise<void> {
+    const rows = this.#context.catalog.chunksInPack(pack.pack);
+    if (rows.length === 0) return;
+    await this.#problems.guard(`pack ${pack.name}`, () => this.#header(pack.name));
+    const { slots, parallelism } = this.#context.pool;
+    const maxBytes = slots.slotBytes;
+    const running = new Set<Promise<void>>();
+    let failure: unknown;
+    for (const span of planSpans(rows, { maxBytes, maxRawBytes: maxBytes })) {
+      checkSignal(this.#options);
+      // Each span takes one slot and gives it back by itself, so that nobody waits for a slot while holding one.
+      while (running.size >= Math.min(parallelism + 1, slots.limit - 1)) await Promise.race(running);
+      if (failure !== undefined) break;
+      const one = this.#span(pack.name, span)
+        .catch((error: unknown) => {
+          failure ??= error;
+        })
+        .finally(() => running.delete(one));
+      running.add(one);
+    }
+    while (running.size > 0) await Promise.all(running);
+    if (failure !== undefined) throw failure;
+  }
+
+  /** All of the header, its reserved bytes too; from the disk, since an open pack was checked when it was opened. */
+  async #header(name: string): Promise<void> {
+    const found = await this.#context.packs.readRange(name, 0, PACK_HEADER_BYTES);
+    // A pack that is gone is met again with its frames.
+    if (found === undefined || equalBytes(found, packHeader())) return;
+    this.#problems.add(`pack ${name}`, "its header is damaged");
+  }
+
+  async #span(pack: string, span: FrameSpan): Promise<void> {
+    const { slots } = this.#context.pool;
+    const slot = await slots.acquire();
+    try {
+      const large = span.bytes > slot.input.length;
+      const frames = await readSpan(
+        this.#context.packs,
+        pack,
+        span,
+        large ? new Uint8Array(span.bytes) : slot.input,
+      );
+      if (frames === undefined) await this.#moved(span);
+      else await this.#frames(frames, large ? undefined : slot);
+    } finally {
+      slots.release(slot);
+    }
+    this.#report(this.bytes);
+  }
+
+  /** The pack is gone: gc moved its frames, or they are lost. */
+  async #moved(span: FrameSpan): Promise<void> {
+    for (const row of span.rows) {
+      const now = this.#context.catalog.chunk(row.id);
+      // Dropped meanwhile: nobody needs it.
+      if (now === undefined) continue;
+      const bytes =
+        now.pack === row.pack
+          ? undefined
+          : await this.#context.packs.readRange(now.pack, now.offset, now.frameBytes);
+      await this.#frames(
+        [bytes === undefined ? { row: now, bytes, reason: "the pack is missing" } : { row: now, bytes }],
+        undefined,
+      );
+    }
+  }
+
+  async #frames(frames: readonly ReadFrame[], slot: Slot | undefined): Promise<void> {
+    const whole: { row: ChunkRow; bytes: Uint8Array }[] = [];
+    for (const frame of frames) {
+      this.chunks += 1;
+      this.bytes += frame.row.frameBytes;
+      if (frame.bytes === undefined) {
+        this.#addBad(frame.row, frame.reason);
+        continue;
+      }
+      const facts = checkFrame(frame.row, frame.bytes);
+      if (typeof facts === "string") this.#addBad(frame.row, facts);
+      else whole.push(frame);
+    }
+    if (this.#options.deep !== true) return;
+    if (slot !== undefined) await this.#decode(whole, slot);
+    else for (const { row, bytes } of whole) this.#decodeHere(row, bytes);
+  }
+
+  async #decode(frames: readonly { row: ChunkRow; bytes: Uint8Array }[], slot: Slot): Promise<void> {
+    const items: DecodeItem[] = [];
+    let target = 0;
+    for (const { row, bytes } of frames) {
+      const start = bytes.byteOffset - slot.input.byteOffset;
+      const { rawBytes, hash } = row;
+      items.push({
+        start,
+        end: start + bytes.length,
+        target,
+        rawBytes,
+        hash,
+        where: `pack ${row.pack} at ${row.offset}`,
+      });
+      target += rawBytes;
+    }
+    if (items.length === 0) return;
+    const failures = await this.#context.pool.run({ kind: "decode", slot, items, rehash: true }, target);
+    for (const { index, message } of failures) this.#addBad(frames[index]!.row, message);
+  }
+
+  #decodeHere(row: ChunkRow, frame: Uint8Array): void {
+    try {
+      decodeFrame(frame, `pack ${row.pack} at ${row.offset}`, row.hash, { verifyHash: true });
+    } catch (error) {
+      if (!isFinding(error)) throw error;
+      this.#addBad(row, error.message);
+    }
+  }
+
+  #addBad(row: ChunkRow, message: string): void {
+    this.bad.add(row.id);
+    if (this.reasons.length < MAX_REASONS)
+      this.reasons.push({ id: row.id, pack: row.pack, offset: row.offset, message });
+  }
+}

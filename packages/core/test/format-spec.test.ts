@@ -1,0 +1,445 @@
+/**
+ * docs/format.md is enough to read a store: the reader in format-spec/, which was written from that page and shares no code with the
+ * library, reads what the library writes, and the hex dump on the page.
+ */
+import { createHash } from "node:crypto";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { codecs, dtypeOf, dtypes, ElementGeometry, ready } from "@tensorcask/codec";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Dataset, openStore, type Store } from "../src/index.ts";
+import { recordIdText } from "../src/store/record-id.ts";
+import { bytesOf, chunkLengths, contentLengths, elementBits, keyOf } from "./format-spec/arrays.ts";
+import { SpecError, xxHash64 } from "./format-spec/bytes.ts";
+import { decodeStep } from "./format-spec/codecs.ts";
+import type { SpecTensor } from "./format-spec/operations.ts";
+import { SpecStore } from "./format-spec/store.ts";
+
+const page = readFileSync(join(import.meta.dirname, "../../../docs/format.md"), "utf8");
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "tensorcask-format-"));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** The same random bytes every time. */
+function noise(count: number, seed: number): Buffer {
+  const bytes = Buffer.alloc(count);
+  for (let index = 0, state = seed; index < count; index++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes[index] = state >>> 24;
+  }
+  return bytes;
+}
+
+/** Normally distributed weights. */
+function weights(count: number, seed: number): Float32Array {
+  const bytes = noise(4 * count, seed);
+  return Float32Array.from({ length: count }, (_, index) => {
+    const sum = [0, 1, 2, 3].reduce((all, byte) => all + bytes[4 * index + byte]!, 0);
+    return (sum - 510) / 4000;
+  });
+}
+
+/** The upper halves of float32 numbers. */
+function bfloat16(values: Float32Array): Uint16Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(words, (word) => word >>> 16);
+}
+
+const bytesOfArray = (data: ArrayBufferView): Buffer =>
+  Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+
+async function withStore(
+  options: Parameters<typeof openStore>[1],
+  run: (store: Store, dataset: Dataset) => Promise<void>,
+): Promise<SpecStore> {
+  const store = await openStore(directory, { workers: 0, ...options });
+  try {
+    await run(store, (await store.dataset("d")) ?? (await store.createDataset("d")));
+  } finally {
+    await store.close();
+  }
+  return new SpecStore(directory);
+}
+
+describe("the page", () => {
+  test("its hex dump is a store, for the independent reader and for the library", async () => {
+    const example = join(directory, "example");
+    for (const [, kind, path, body] of page.matchAll(/```(json|hexdump) (\S+)\n([\s\S]*?)\n```/g)) {
+      const target = join(example, path!);
+      mkdirSync(dirname(target), { recursive: true });
+      if (kind === "json") {
+        writeFileSync(target, `${body}\n`);
+        continue;
+      }
+      const lines = body!.split("\n").map((line) => /^([0-9a-f]{4}) {2}((?:[0-9a-f]{2} ?)+)/.exec(line));
+      let bytes = Buffer.alloc(0);
+      for (const line of lines) {
+        expect(Number.parseInt(line![1]!, 16)).toBe(bytes.length);
+        bytes = Buffer.concat([bytes, Buffer.from(line![2]!.replaceAll(" ", ""), "hex")]);
+      }
+      writeFileSync(target, bytes);
+    }
+    const raw = new Float32Array([1, 2, 3, 4]);
+    const coded = new Float32Array([1, -2, 3, -5, 7, -11, 13, -17]);
+    const spec = new SpecStore(example);
+    expect(spec.read("pets", "raw")).toEqual(bytesOfArray(raw));
+    expect(spec.read("pets", "coded")).toEqual(bytesOfArray(coded));
+    expect(spec.records("pets").map(({ metadata }) => metadata)).toEqual([{ label: 3 }, undefined]);
+
+    const store = await openStore(example, { workers: 0 });
+    const pets = (await store.dataset("pets"))!;
+    expect((await pets.get("raw"))!.data).toEqual(raw);
+    expect((await pets.get("coded"))!.data).toEqual(coded);
+    expect((await pets.info("raw"))!.metadata).toEqual({ label: 3 });
+    await store.close();
+  });
+
+  test("names every element type with its code and bits", () => {
+    const narrow = page.replaceAll(/ +/g, " ");
+    for (const { code, name, bits } of dtypes) {
+      expect(narrow).toContain(`| ${code} | ${name} | ${bits} |`);
+      expect(elementBits[code]).toBe(bits);
+    }
+    expect(dtypes.length).toBe(elementBits.length - 1);
+  });
+
+  test("its cuts by elements are the library's (property)", () => {
+    const axis = fc.oneof(fc.nat(5), fc.nat(300), fc.constantFrom(63, 64, 65, 127, 128, 129));
+    const shapes = fc.array(axis, { maxLength: 4 });
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...dtypes),
+        shapes,
+        fc.constantFrom(64, 128, 192, 1024),
+        (dtype, shape, chunkElements) => {
+          const geometry = new ElementGeometry(dtype, shape, chunkElements);
+          fc.pre(geometry.chunkCount < 5000);
+          const lengths = Array.from({ length: geometry.chunkCount }, (_, chunk) => {
+            const { start, end } = geometry.byteRange(chunk);
+            return end - start;
+          });
+          expect(chunkLengths(dtype.code, shape, chunkElements)).toEqual(lengths);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  test("the reader's own xxHash64 is right", () => {
+    expect(xxHash64(Buffer.alloc(0)).toString(16)).toBe("ef46db3751d8e999");
+    expect(xxHash64(Buffer.from("abc")).toString(16)).toBe("44bc2cf5ad770999");
+  });
+});
+
+describe("codecs", () => {
+  const zeros = weights(3000, 30).map((value, index) => (noise(3000, 31)[index]! < 235 ? 0 : value));
+  const around = weights(2000, 32).map((value, index) => value / 1e4 + [-3, 0.25, 1000][index % 3]!);
+  const runs = Float32Array.from({ length: 2000 }, (_, index) => Math.floor(index / 37) ** 2);
+  const few = Float32Array.from(noise(2000, 33), (byte) => byte % 5);
+  const samples: Record<string, Buffer> = {
+    weights: bytesOfArray(weights(2000, 34)),
+    halves: bytesOfArray(bfloat16(weights(3000, 35))),
+    zeros: bytesOfArray(zeros),
+    blocks: Buffer.concat([Buffer.alloc(9000), noise(200, 36), Buffer.alloc(2000)]),
+    around: bytesOfArray(around),
+    doubles: bytesOfArray(Float64Array.from(around)),
+    nearHalves: bytesOfArray(bfloat16(around)),
+    runs: bytesOfArray(runs),
+    few: bytesOfArray(few),
+    counts: bytesOfArray(Int32Array.from({ length: 3000 }, (_, index) => 3 * index - 4000)),
+    noise: noise(5003, 37),
+    long: bytesOfArray(Int16Array.from({ length: 40_001 }, (_, index) => index % 700)),
+    constant: Buffer.alloc(1001, 7),
+    short: Buffer.of(1, 2, 3),
+    empty: Buffer.alloc(0),
+  };
+  const types = [
+    "uint8",
+    "int16",
+    "bfloat16",
+    "int32",
+    "float32",
+    "int64",
+    "float64",
+    "complex64",
+    "complex128",
+    "int4",
+  ];
+
+  test.each(codecs.map((codec) => [codec.id, codec] as const))(
+    "%s decodes as the page says",
+    async (_id, codec) => {
+      await ready();
+      expect(page.replaceAll(/ +/g, " ")).toMatch(
+        new RegExp(`\\| [^|]*\\b${codec.code}\\b[^|]* \\| [^|]*\\b${codec.id}\\b`),
+      );
+      for (const [name, bytes] of Object.entries(samples)) {
+        for (const type of types) {
+          const coded = codec.encode(bytes, { dtype: dtypeOf(type) }, codec.parse({}));
+          const decoded = decodeStep(codec.code, Buffer.from(coded), bytes.length);
+          expect(Buffer.compare(decoded, bytes), `${name} as ${type}`).toBe(0);
+        }
+      }
+    },
+  );
+});
+
+describe("stores that the library wrote", () => {
+  test("tensors of every element type, raw and by planes", async () => {
+    const shapes = [[], [3], [2, 5], [700], [3, 5, 70], [4, 3000]];
+    const samples = dtypes.flatMap(({ code, name }) =>
+      shapes.map((shape, index) => {
+        const bytes = bytesOf(code, shape);
+        return { name: `${name} ${index}`, dtype: name, shape, data: noise(bytes, code + 100 * index) };
+      }),
+    );
+    const spec = await withStore({ chunkElements: 1024 }, async (store, dataset) => {
+      await store.definePreset("planes", { codec: "planes" });
+      for (const preset of ["none", "planes"]) {
+        const items = samples.map(({ name, ...tensor }) => ({ name: `${preset} ${name}`, preset, tensor }));
+        await dataset.insertMany(items);
+      }
+    });
+    for (const { name, data } of samples) {
+      for (const preset of ["none", "planes"]) expect(spec.read("d", `${preset} ${name}`)).toEqual(data);
+    }
+  });
+
+  test("weights under every lossless preset and codec chain", async () => {
+    const tensors = {
+      float32: { dtype: "float32", shape: [40, 1000], data: weights(40_000, 1) },
+      bfloat16: { dtype: "bfloat16", shape: [300, 130], data: bfloat16(weights(39_000, 2)) },
+      held: {
+        dtype: "float32",
+        shape: [9, 999],
+        data: new Float32Array(Uint32Array.from(bfloat16(weights(8991, 3)), (half) => half << 16).buffer),
+      },
+      counts: { dtype: "int32", shape: [5000], data: Int32Array.from({ length: 5000 }, (_, i) => i >> 3) },
+      small: { dtype: "float64", shape: [100], data: Float64Array.from({ length: 100 }, (_, i) => i / 7) },
+      complex: { dtype: "complex64", shape: [33, 33], data: weights(2178, 4) },
+    };
+    const codecs = {
+      gzip: "gzip",
+      lz4: "lz4",
+      zstd: "zstd",
+      planes: "planes",
+      long: ["planes", { id: "zstd", level: 9 }, "gzip"],
+      raw: "none",
+    };
+    const used = new Set<number>();
+    // One store each: equal chunks would share the frame of the first.
+    for (const preset of ["none", "fast", "lossless", ...Object.keys(codecs).map((id) => `my-${id}`)]) {
+      rmSync(directory, { recursive: true, force: true });
+      const spec = await withStore({ chunkElements: 8192 }, async (store, dataset) => {
+        for (const [id, codec] of Object.entries(codecs)) await store.definePreset(`my-${id}`, { codec });
+        const items = Object.entries(tensors).map(([name, tensor]) => ({ name, preset, tensor }));
+        await dataset.insertMany(items);
+      });
+      for (const [name, { data }] of Object.entries(tensors))
+        expect(spec.read("d", name), `${preset} ${name}`).toEqual(bytesOfArray(data));
+      for (const { steps } of spec.chunks.values()) for (const { code } of steps) used.add(code);
+    }
+    expect([...used].sort()).toEqual([1, 2, 3, 5]);
+  });
+
+  test("quantized tensors come back as the library gives them back", async () => {
+    const huge = new Float64Array([Number.MAX_VALUE, -Number.MAX_VALUE, 1, 0]);
+    const tensors: Record<
+      string,
+      { dtype: string; shape: number[]; data: Float32Array | Float64Array | Uint16Array }
+    > = {
+      matrix: { dtype: "float32", shape: [50, 400], data: weights(20_000, 5) },
+      vector: { dtype: "float32", shape: [3000], data: weights(3000, 6).map((value) => value + 10) },
+      doubles: { dtype: "float64", shape: [30, 200], data: Float64Array.from(weights(6000, 7)) },
+      halves: { dtype: "bfloat16", shape: [64, 64], data: bfloat16(weights(4096, 8)) },
+      extremes: {
+        dtype: "float64",
+        shape: [128],
+        data: Float64Array.from({ length: 128 }, (_, i) => huge[i % 4]!),
+      },
+    };
+    const known = new Map<string, Buffer>();
+    const spec = await withStore({ chunkElements: 4096 }, async (store, dataset) => {
+      await store.definePreset("whole", { quantizer: { id: "int8", granularity: "tensor" }, codec: "none" });
+      for (const preset of ["int8_only", "fp16_only", "maximum", "balanced", "whole"]) {
+        for (const [name, tensor] of Object.entries(tensors))
+          await dataset.insert(tensor, { name: `${preset} ${name}`, preset });
+      }
+      for await (const record of dataset.records())
+        known.set(record.name!, Buffer.from((await record.read()).bytes()));
+    });
+    const quantized = [...spec.tensors.values()].filter(({ quantizer }) => quantizer !== undefined);
+    expect(quantized.length).toBeGreaterThan(10);
+    for (const [name, bytes] of known) expect(Buffer.compare(spec.read("d", name), bytes), name).toBe(0);
+    expect([...spec.tensors.values()].filter(({ note }) => note?.includes("float16"))).not.toEqual([]);
+  });
+
+  test("imported files, opaque ones cut by content, come back bit by bit", async () => {
+    const opaque = noise(900_000, 9);
+    const values = bytesOfArray(weights(30_000, 10));
+    const header = Buffer.from(
+      JSON.stringify({
+        w: { dtype: "F32", shape: [300, 100], data_offsets: [0, 120_000] },
+        empty: { dtype: "BF16", shape: [0, 4], data_offsets: [120_000, 120_000] },
+      }),
+    );
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    const files = {
+      "model.safetensors": Buffer.concat([length, header, values]),
+      "data.bin": opaque,
+      "tiny.txt": Buffer.from("a few bytes"),
+      "nothing.txt": Buffer.alloc(0),
+    };
+    const folder = join(directory, "in");
+    mkdirSync(folder);
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
+    directory = join(directory, "store");
+    const spec = await withStore({}, async (store) => {
+      await store.importFile(folder, { dataset: "files" });
+    });
+    expect(Object.fromEntries(spec.files("files").map((file) => [file.path, spec.fileBytes(file)]))).toEqual(
+      files,
+    );
+    for (const file of spec.files("files")) {
+      expect(file.bytes).toBe(files[file.path as keyof typeof files].length);
+      expect(createHash("sha256").update(spec.fileBytes(file)).digest()).toEqual(file.sha256);
+    }
+    expect(spec.read("files", "w")).toEqual(values);
+    expect(spec.read("files", "empty").length).toBe(0);
+    expect(contentLengths(opaque).length).toBeGreaterThan(5);
+    directory = dirname(directory);
+  });
+
+  test("tensor keys follow from the page", async () => {
+    const spec = await withStore({ chunkElements: 1024 }, async (_store, dataset) => {
+      await dataset.insert({ dtype: "float32", shape: [5000], data: weights(5000, 11) }, { name: "chunks" });
+      await dataset.insert({ dtype: "int16", shape: [3, 7], data: new Int16Array(21) }, { name: "small" });
+      await dataset.insert({ dtype: "uint8", shape: [0], data: new Uint8Array(0) }, { name: "empty" });
+      const tensor = { dtype: "float32", shape: [60, 50], data: weights(3000, 12) };
+      await dataset.insert(tensor, { name: "int8", preset: "int8_only" });
+    });
+    const tensorOf = (name: string): SpecTensor =>
+      spec.tensors.get(spec.records("d").find((record) => record.name === name)!.tensor)!;
+    for (const name of ["chunks", "small", "empty"]) {
+      const { key, dtype, shape, geometry } = tensorOf(name);
+      const bytes = spec.read("d", name);
+      const lengths =
+        bytes.length < 4096 ? (bytes.length === 0 ? [] : [bytes.length]) : chunkLengths(dtype, shape, 1024);
+      expect(keyOf(bytes, lengths, { dtype, shape, geometry, chunkElements: 1024 })).toEqual(key);
+    }
+    const { key, dtype, shape, geometry } = tensorOf("int8");
+    const quantizer = '{"id":"int8","parameters":{"granularity":"auto"}}';
+    const parts = { dtype, shape, geometry, chunkElements: 1024, quantizer };
+    expect(keyOf(bytesOfArray(weights(3000, 12)), chunkLengths(dtype, shape, 1024), parts)).toEqual(key);
+  });
+
+  test("versions, tags, renames, deletes and rollbacks", async () => {
+    const one = new Float32Array([1]);
+    const two = new Float32Array([2]);
+    let versions: readonly number[] = [];
+    const ids: string[] = [];
+    const spec = await withStore({}, async (store, dataset) => {
+      await dataset.insert(
+        { dtype: "float32", shape: [1], data: one },
+        { name: "a", metadata: { x: [1, "é"] } },
+      );
+      await dataset.tag("first");
+      await dataset.update("a", {
+        tensor: { dtype: "float32", shape: [1], data: two },
+        metadata: { y: null, z: 2 },
+      });
+      await dataset.insert({ dtype: "float32", shape: [], data: one });
+      await dataset.update("a", { name: "b" });
+      await dataset.delete("b");
+      await dataset.rollback("first");
+      versions = (await dataset.versions()).map(({ version }) => version);
+      for await (const record of dataset.records()) ids.push(record.id);
+      await store.renameDataset("d", "e");
+      await (await store.createDataset("gone")).insert({ dtype: "float32", shape: [1], data: one });
+      await store.deleteDataset("gone");
+      await store.setKeepVersions(3);
+    });
+    expect([...spec.datasets.values()].map(({ name }) => name)).toEqual(["e"]);
+    const { version, tags, versions: kept } = spec.dataset("e");
+    expect([...kept.keys()]).toEqual(versions);
+    expect(version).toBe(6);
+    expect(tags).toEqual(new Map([["first", 1]]));
+    expect(spec.settings).toEqual({ keepVersions: 3 });
+    expect(spec.records("e").map(({ id }) => recordIdText(Buffer.from(id, "hex")))).toEqual(ids);
+    expect(spec.read("e", "a")).toEqual(bytesOfArray(one));
+    expect(spec.read("e", "a", 1)).toEqual(bytesOfArray(one));
+    expect(spec.read("e", "a", 2)).toEqual(bytesOfArray(two));
+    expect(spec.read("e", "b", 4)).toEqual(bytesOfArray(two));
+    expect(spec.records("e", 5).map(({ name }) => name)).toEqual([undefined]);
+    expect(spec.records("e", 2)[0]!.metadata).toEqual({ x: [1, "é"], z: 2 });
+  });
+
+  test("after garbage collection: a snapshot, moved chunks, one chain", async () => {
+    const kept = weights(20_000, 13);
+    await withStore({ chunkElements: 1024 }, async (_store, dataset) => {
+      for (let index = 0; index < 6; index++) {
+        const data = index === 3 ? kept : weights(20_000, 20 + index);
+        await dataset.insert({ dtype: "float32", shape: [20_000], data }, { name: `t${index}` });
+      }
+    });
+    const before = await withStore({}, async (_store, dataset) => {
+      for (const index of [0, 1, 2, 4]) await dataset.delete(`t${index}`);
+      await dataset.tag("tagged");
+      await dataset.delete("t5");
+    });
+    const spec = await withStore({}, async (store, dataset) => {
+      await store.gc();
+      await dataset.insert({ dtype: "uint8", shape: [2], data: Uint8Array.of(1, 2) }, { name: "late" });
+    });
+    expect(readdirSync(join(directory, "journal")).sort()).toEqual([
+      "00000002-00000000.log",
+      "00000002-00000001.log",
+    ]);
+    expect(spec.entries.some(({ final }) => final)).toBe(true);
+    expect(spec.read("d", "t3")).toEqual(bytesOfArray(kept));
+    expect(spec.read("d", "late")).toEqual(Buffer.of(1, 2));
+    expect(spec.records("d").map(({ name }) => name)).toEqual(["t3", "late"]);
+    const tagged = spec.dataset("d").tags.get("tagged")!;
+    expect(spec.records("d", tagged).map(({ name }) => name)).toEqual(["t3", "t5"]);
+    expect(spec.dataset("d").versions.get(tagged)).toEqual(before.dataset("d").versions.get(tagged));
+    expect(spec.tensors.size).toBe(3);
+  });
+
+  test("the rest of a commit that did not happen is void; damage before the end is not", async () => {
+    await withStore({}, async (_store, dataset) => {
+      for (const name of ["a", "b"])
+        await dataset.insert({ dtype: "uint8", shape: [3], data: Buffer.from(`${name}xy`) }, { name });
+    });
+    const segment = join(directory, "journal", "00000001-00000001.log");
+    const whole = readFileSync(segment);
+    const [, first, last] = new SpecStore(directory).entries;
+    appendFileSync(segment, whole.subarray(first!.end, first!.end + 60));
+    expect(new SpecStore(directory).entries.length).toBe(3);
+    writeFileSync(segment, whole.subarray(0, last!.end - 1));
+    expect(new SpecStore(directory).records("d").map(({ name }) => name)).toEqual(["a"]);
+    const damaged = Buffer.from(whole);
+    damaged[first!.end - 40]! ^= 1;
+    writeFileSync(segment, damaged);
+    expect(() => new SpecStore(directory)).toThrow(SpecError);
+    writeFileSync(segment, whole);
+    const [pack] = readdirSync(join(directory, "packs"));
+    appendFileSync(join(directory, "packs", pack!), noise(100, 1));
+    expect(new SpecStore(directory).read("d", "b")).toEqual(Buffer.from("bxy"));
+  });
+});
