@@ -1,5 +1,5 @@
 /**
- * What a benchmark is: a name, what it measures, and a function that checks that bytes come back equal, measures, and returns tables. `run.ts`
+ * What a benchmark is: a name, what it measures, and a function that measures, checks that bytes come back equal, and returns tables. `run.ts`
  * prints the tables and writes them to RESULTS.md.
  */
 import { type Column, renderTable } from "@tensorcask/stats";

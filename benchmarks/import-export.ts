@@ -217,22 +217,31 @@ async function measure(setting: Setting, mebibytes: number): Promise<Table> {
   const rows = contenders
     .filter(({ name }) => name !== "close")
     .map(({ name }) => {
-      const own = taken.get(name)!;
+      const { seconds: own, cpuSeconds } = taken.get(name)!;
       const rival = rivals[name];
       return [
         name,
-        median(own).toFixed(2),
+        median(own).toFixed(3),
+        name.startsWith("command") ? "" : median(cpuSeconds).toFixed(3),
         megabytesPerSecond(file.bytes, median(own)),
         megabytesPerSecond(file.bytes, Math.min(...own)),
-        rival === undefined ? "" : times(speedup(own, taken.get(rival)!)),
+        rival === undefined ? "" : times(speedup(own, taken.get(rival)!.seconds)),
       ];
     });
   const { first, again, other } = imports;
   return {
     title: `Import and export of ${mebibytes} MiB of bfloat16 normals`,
-    columns: [left("step"), right("seconds"), right("MB/s"), right("best MB/s"), right("against zstd -3")],
+    columns: [
+      left("step"),
+      right("seconds"),
+      right("CPU s"),
+      right("MB/s"),
+      right("best MB/s"),
+      right("against zstd -3"),
+    ],
     rows,
     notes: [
+      "commands: tensorcask import model.safetensors --store DIR --dataset a (again: the same; as another: --dataset b), tensorcask export a --store DIR --out copy/model.safetensors",
       `medians of ${ROUNDS} rounds after one warm-up (gzip: one round); inputs in the page cache; every export and every decompressed file was compared`,
       `ratio ${formatRatio(file.bytes / first!.newBytes)} of the packs, ${formatRatio(file.bytes / directoryBytes)} of the directory; zstd -3 ${formatRatio(
         file.bytes / (await packedBytes(setting, file, zstd3)),

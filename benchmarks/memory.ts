@@ -71,6 +71,9 @@ async function measure(setting: Setting): Promise<Table> {
     title,
     columns,
     rows,
-    notes: ["VmHWM of the process, threads included; the exports were compared with the original"],
+    notes: [
+      "tensorcask import model.safetensors --store DIR --dataset a [--memory SIZE], tensorcask export a --store DIR --out copy/model.safetensors [--memory SIZE]",
+      "VmHWM of the process, threads included; the exports were compared with the original",
+    ],
   };
 }

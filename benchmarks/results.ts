@@ -9,7 +9,7 @@ import { type Benchmark, type Table, tableLines } from "./benchmark.ts";
 const HEAD = [
   "# Measured results",
   "",
-  "Written by `pnpm bench`; what each benchmark does is said at the top of its file. Every benchmark compares bytes before it times. Sizes are exact; times come",
+  "Written by `pnpm bench`; what each benchmark does is said at the top of its file. Every benchmark compares what comes back with what went in, and a difference ends the run. Sizes are exact; times come",
   "from the machine that a section names, so look at the ratios between lines of one table. Differences below 10 % are noise. MB are 1,000,000 bytes,",
   "MiB 1,048,576.",
 ].join("\n");

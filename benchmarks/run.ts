@@ -1,6 +1,6 @@
 /**
  * Runs benchmarks: `pnpm bench [name...] [--full] [--scratch DIR] [--out FILE]`. Without names all of them. `--full` takes the sizes of
- * the published figures (needs 16 GB of disk and half an hour); without it everything is small enough for a few minutes.
+ * the published figures (about 12 GB of disk); without it everything is small enough for a few minutes.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";

@@ -3,7 +3,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
+import { requireEqualFiles } from "./bytes-equal.ts";
 import { tensorcask } from "./command.ts";
 import { seededModel } from "./data.ts";
 import { type Contender, median, megabytesPerSecond, race, speedup, times } from "./timing.ts";
@@ -45,7 +47,10 @@ function contendersOn(setting: Setting, path: string, label: string, cores: stri
         out = setting.scratch.fresh("scaling-export");
       },
       run: async () => void (await tensorcask(["export", "a", "--store", store, "--out", out], { cores })),
-      after: () => setting.scratch.remove(out),
+      after: () => {
+        requireEqualFiles(join(out, basename(path)), path);
+        setting.scratch.remove(out);
+      },
     },
   ];
 }
@@ -67,8 +72,8 @@ async function measure(setting: Setting): Promise<Table> {
   ];
   const taken = await race(contenders, { rounds: ROUNDS });
   const rows = contenders.map(({ name }) => {
-    const own = taken.get(name)!;
-    const one = taken.get(name.replace("two cores", "one core"))!;
+    const own = taken.get(name)!.seconds;
+    const one = taken.get(name.replace("two cores", "one core"))!.seconds;
     return [
       name,
       median(own).toFixed(2),
@@ -76,7 +81,12 @@ async function measure(setting: Setting): Promise<Table> {
       one === own ? "" : times(speedup(own, one)),
     ];
   });
-  return { title, columns, rows, notes: [`medians of ${ROUNDS} rounds; cores set with taskset`] };
+  return {
+    title,
+    columns,
+    rows,
+    notes: [`medians of ${ROUNDS} rounds; cores set with taskset; every export was compared`],
+  };
 }
 
 export const scaling: Benchmark = {

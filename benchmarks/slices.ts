@@ -96,7 +96,7 @@ async function asCommand(directory: string, file: NormalFile): Promise<Latency> 
     if (result.output.length !== ROW_BYTES) throw new Error(`get wrote ${result.output.length} bytes`);
     taken.push(result.seconds);
   }
-  return { name: "whole command: get --slice", taken: taken.slice(1), bytes: "" };
+  return { name: "whole command: get a TENSOR --slice ROW", taken: taken.slice(1), bytes: "" };
 }
 
 async function measure(setting: Setting): Promise<Table> {

@@ -28,22 +28,39 @@ export async function seconds(run: () => Promise<void> | void): Promise<number> 
   return (performance.now() - started) / 1000;
 }
 
-/** Runs all contenders in turn, round after round. Gives each one's seconds by round. */
+/** What the rounds of a contender took. */
+export interface Timing {
+  readonly seconds: number[];
+  /**
+   * Processor time of this process, threads included, but not of commands it started: what a busy machine
+   * disturbs less.
+   */
+  readonly cpuSeconds: number[];
+}
+
+/** Runs all contenders in turn, round after round. */
 export async function race(
   contenders: readonly Contender[],
   options: RaceOptions,
-): Promise<Map<string, number[]>> {
+): Promise<Map<string, Timing>> {
   const { rounds, warmups = 1 } = options;
-  const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
+  const times = new Map<string, Timing>(
+    contenders.map(({ name }) => [name, { seconds: [], cpuSeconds: [] }]),
+  );
   for (let round = -warmups; round < rounds; round++) {
     for (const contender of contenders) {
       const most = contender.rounds ?? rounds;
       // What runs fewer rounds is not warmed up either.
       if (round >= most || (round < 0 && most < rounds)) continue;
       await contender.before?.();
+      const before = process.cpuUsage();
       const taken = await seconds(() => contender.run());
+      const { user, system } = process.cpuUsage(before);
       await contender.after?.();
-      if (round >= 0) times.get(contender.name)!.push(taken);
+      if (round < 0) continue;
+      const timing = times.get(contender.name)!;
+      timing.seconds.push(taken);
+      timing.cpuSeconds.push((user + system) / 1e6);
     }
   }
   return times;

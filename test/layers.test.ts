@@ -13,7 +13,7 @@ const unordered: ReadonlySet<string> = new Set(["kernels", "cli"]);
 
 /** Lowest first; folders in one list do not know each other. `index.ts` is on top, `platform` is reached by `#platform` only. */
 const layers: Record<string, readonly (readonly string[])[]> = {
-  kernels: [[".", "load", "reference"]],
+  kernels: [[".", "load", "entropy", "reference"]],
   codec: [["errors"], ["platform"], ["bytes"], ["tensor"], ["quantize"], ["codec"], ["chunk"], ["frame"], ["preset"], ["."]],
   core: [["files"], ["model"], ["pack", "journal", "catalog"], ["workers"], ["store"], ["format"], ["."]],
   stats: [["."]],

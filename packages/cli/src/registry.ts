@@ -57,6 +57,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/ls.ts"),
   },
   {
+    name: "set",
+    summary: "change metadata, schema and indexes of a dataset",
+    group: contents,
+    load: () => import("./commands/set.ts"),
+  },
+  {
     name: "mv",
     summary: "rename a dataset, or a record in it",
     group: contents,
@@ -67,18 +73,6 @@ export const commands: readonly CommandEntry[] = [
     summary: "delete a dataset, or records or files of it",
     group: contents,
     load: () => import("./commands/rm.ts"),
-  },
-  {
-    name: "set",
-    summary: "change metadata, schema and indexes of a dataset",
-    group: contents,
-    load: () => import("./commands/set.ts"),
-  },
-  {
-    name: "stats",
-    summary: "say what the store or a dataset costs, and what each layer saves",
-    group: codings,
-    load: () => import("./commands/stats.ts"),
   },
   {
     name: "presets",
@@ -99,16 +93,22 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/recompress.ts"),
   },
   {
-    name: "log",
-    summary: "list the versions of a dataset",
-    group: versions,
-    load: () => import("./commands/log.ts"),
+    name: "stats",
+    summary: "say what the store or a dataset costs, and what each layer saves",
+    group: codings,
+    load: () => import("./commands/stats.ts"),
   },
   {
     name: "tag",
     summary: "name a version, or list, move and delete such names",
     group: versions,
     load: () => import("./commands/tag.ts"),
+  },
+  {
+    name: "log",
+    summary: "list the versions of a dataset",
+    group: versions,
+    load: () => import("./commands/log.ts"),
   },
   {
     name: "rollback",

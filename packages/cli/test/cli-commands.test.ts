@@ -1,4 +1,4 @@
-/** Every command once, as a process of its own, on the models that come with the project. */
+/** Every command on the models that come with the project, each at least once as a process of its own. */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -12,8 +12,13 @@ beforeAll(async () => {
 
 afterAll(() => place.remove());
 
-async function ok(...argv: string[]): Promise<Ran> {
-  return (await place.command(...argv)).checked();
+const started = new Set<string>();
+
+/** Runs a command that must go well: the first of each name as a process of its own, the others in this one, which is much faster. */
+async function ok(name: string, ...argv: string[]): Promise<Ran> {
+  const first = !started.has(name);
+  started.add(name);
+  return (await (first ? place.command(name, ...argv) : place.inside(name, ...argv))).checked();
 }
 
 /** Files of a folder, by path relative to it. */
@@ -116,10 +121,10 @@ describe("a model's life", { concurrent: false }, () => {
   });
 
   it("export writes every byte back", async () => {
-    const { stdout } = await ok("export", "llm", "--out", "copy");
+    const { stdout } = await ok("export", "llm", "--out", place.path("copy"));
     expect(stdout).toMatch(/Exported 3 files of llm: 1\.78 MB .*, bit-exact\n$/);
     expect(await contents(place.path("copy"))).toEqual(await contents(join(data, "base")));
-    await ok("export", "llm", "model.safetensors", "--out", "one.safetensors");
+    await ok("export", "llm", "model.safetensors", "--out", place.path("one.safetensors"));
     expect(await readFile(place.path("one.safetensors"))).toEqual(
       await readFile(join(data, "base/model.safetensors")),
     );
@@ -139,7 +144,7 @@ describe("a model's life", { concurrent: false }, () => {
       (half) => half << 16,
     );
     expect((json as { values: number[] }).values).toEqual([...new Float32Array(bits.buffer)]);
-    await ok("get", "llm", "lm_head.weight", "--out", "head.safetensors");
+    await ok("get", "llm", "lm_head.weight", "--out", place.path("head.safetensors"));
     const file = await readFile(place.path("head.safetensors"));
     expect(file.subarray(file.length - raw.bytes.length).equals(raw.bytes)).toBe(true);
   });
@@ -151,7 +156,7 @@ describe("a model's life", { concurrent: false }, () => {
     const put = await ok(
       "put",
       "images",
-      "head.safetensors",
+      place.path("head.safetensors"),
       "--name",
       "cat",
       "--metadata",
@@ -208,7 +213,9 @@ describe("a model's life", { concurrent: false }, () => {
       "the store now has the preset fast (lossless)",
     );
     await writeFile(place.path("mine.json"), '{"codec":{"id":"zstd","level":3}}');
-    expect((await ok("presets", "define", "mine", "mine.json")).stdout).toBe("Defined mine: lossless\n");
+    expect((await ok("presets", "define", "mine", place.path("mine.json"))).stdout).toBe(
+      "Defined mine: lossless\n",
+    );
     const { json } = await ok("recompress", "llm", "--preset", "mine", "--json");
     expect(json).toMatchObject({ dataset: "llm", preset: "mine", alsoAffects: ["acme/lora"] });
   });
@@ -216,7 +223,7 @@ describe("a model's life", { concurrent: false }, () => {
   it("rm, gc", async () => {
     const { stdout } = await ok("rm", "images");
     expect(stdout).toMatch(
-      /^Deleted images: 1 record, 0 files, \d+ versions?\nAbout .* come back with the next tensorcask gc\n$/,
+      /^Deleted images: 1 record, 0 files, \d+ versions?\nAbout .* become free; tensorcask gc gives them back/,
     );
     const dry = await ok("gc", "--dry-run", "--json");
     const gc = await ok("gc", "--json");
@@ -238,7 +245,7 @@ describe("a model's life", { concurrent: false }, () => {
     expect((await ok("verify", "llm", "--against", join(data, "base"))).stdout).toContain(
       "\nEvery byte is the same\n",
     );
-    const other = await place.command("verify", "llm", "--against", join(data, "ft-full"));
+    const other = await place.inside("verify", "llm", "--against", join(data, "ft-full"));
     expect(other.status).toBe(1);
     expect(other.stdout).toMatch(/model\.safetensors: .*\n(.*\n)*Not the same: 1 problem\n$/);
   });

@@ -35,7 +35,8 @@ function rounded(levels: number, rows: number, seed: number): Float32Array<Array
 }
 
 function words(seed: number): Uint8Array {
-  const list = "tensor store chunk frame pack journal catalog of the and is a to in that it with as for".split(" ");
+  const list =
+    "tensor store chunk frame pack journal catalog of the and is a to in that it with as for".split(" ");
   const next = random(seed);
   let text = "";
   while (text.length < 200_000) text += `${list[Math.floor(list.length * next() ** 2)]} `;
@@ -70,14 +71,25 @@ export function chunkKinds(): ChunkKind[] {
     { name: "float16 weights", dtype: "float16", bytes: bytesOf(new Float16Array(weights)) },
     { name: "float64 weights", dtype: "float64", bytes: bytesOf(new Float64Array(weights)) },
     { name: "bfloat16 in float32", dtype: "float32", bytes: bytesOf(bits.map((word) => word & 0xffff0000)) },
-    { name: "float16 in float32", dtype: "float32", bytes: bytesOf(new Float32Array(new Float16Array(weights))) },
+    {
+      name: "float16 in float32",
+      dtype: "float32",
+      bytes: bytesOf(new Float32Array(new Float16Array(weights))),
+    },
     float("92 % zeros", thinned(weights, 0.08, 3)),
     float("half zeros", thinned(weights, 0.5, 3)),
     float("99.9 % zeros", thinned(weights, 0.001, 4)),
     float("zeros in blocks", blocks),
     { name: "92 % zeros in opaque bytes", dtype: "uint8", bytes: bytesOf(thinned(weights, 0.08, 3)) },
-    { name: "zeros among int8", dtype: "int8", bytes: bytesOf(Int8Array.from(thinned(weights, 0.08, 9), (value) => value * 1500)) },
-    float("three values", Float32Array.from(weights, (value) => Math.sign(Math.round(value * 40)) + 0)),
+    {
+      name: "zeros among int8",
+      dtype: "int8",
+      bytes: bytesOf(Int8Array.from(thinned(weights, 0.08, 9), (value) => value * 1500)),
+    },
+    float(
+      "three values",
+      Float32Array.from(weights, (value) => Math.sign(Math.round(value * 40)) + 0),
+    ),
     float("16 values", rounded(8, 1, 31)),
     float("int8 in float32", rounded(127, 1, 32)),
     float("int8 in float32, a scale per row", rounded(127, 64, 33)),
@@ -86,13 +98,25 @@ export function chunkKinds(): ChunkKind[] {
     { name: "int4 in int8", dtype: "int8", bytes: bytesOf(Int8Array.from(weights, (value) => value * 120)) },
     float("close to 16 values", clustered),
     { name: "ascending offsets", dtype: "int32", bytes: bytesOf(offsets) },
-    { name: "counting int64", dtype: "int64", bytes: bytesOf(BigInt64Array.from({ length: ELEMENTS / 2 }, (_, index) => BigInt(index))) },
+    {
+      name: "counting int64",
+      dtype: "int64",
+      bytes: bytesOf(BigInt64Array.from({ length: ELEMENTS / 2 }, (_, index) => BigInt(index))),
+    },
     float("a smooth curve", smooth),
-    { name: "token numbers", dtype: "int32", bytes: bytesOf(Int32Array.from(weights, (value) => Math.abs(value) * 400_000)) },
+    {
+      name: "token numbers",
+      dtype: "int32",
+      bytes: bytesOf(Int32Array.from(weights, (value) => Math.abs(value) * 400_000)),
+    },
     { name: "text", dtype: "uint8", bytes: words(7) },
     { name: "noise", dtype: "uint8", bytes: noise(ELEMENTS * 2, 2) },
     { name: "noise as float32", dtype: "float32", bytes: noise(ELEMENTS * 4, 12) },
     { name: "weights in opaque bytes", dtype: "uint8", bytes: bytesOf(weights).subarray(3) },
-    { name: "int8 in float32 in opaque bytes", dtype: "uint8", bytes: bytesOf(rounded(127, 1, 32)).subarray(2) },
+    {
+      name: "int8 in float32 in opaque bytes",
+      dtype: "uint8",
+      bytes: bytesOf(rounded(127, 1, 32)).subarray(2),
+    },
   ];
 }

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { ready } from "../src/bytes/ready.ts";
-import { chunkFacts } from "../src/codec/auto.ts";
 import { decodeChain } from "../src/codec/chain.ts";
+import { chunkFacts } from "../src/codec/chunk-facts.ts";
 import { type CodecPolicy, encodeChunk, parsePolicy, policyToJson } from "../src/codec/policy.ts";
 import { codecs } from "../src/codec/registry.ts";
 import { DamageError, UsageError } from "../src/errors/errors.ts";

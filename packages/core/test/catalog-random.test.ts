@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Catalog, type DatasetUsage, type RecordRow } from "../src/catalog/catalog.ts";
-import { idsOf } from "../src/catalog/runs.ts";
+import { idsOf } from "../src/model/runs.ts";
 import { hexOf, Model, type ModelDataset, type ModelRecord, type Sight, type Step } from "./catalog-model.ts";
 
 const step: fc.Arbitrary<Step> = fc.tuple(fc.nat(15), fc.nat(40), fc.nat(40), fc.nat(40));

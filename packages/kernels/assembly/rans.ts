@@ -15,18 +15,19 @@ const RANS_CONSTANTS: usize = CONSTANTS;
 const LOW_16: usize = RANS_CONSTANTS;
 const ROUNDER: usize = RANS_CONSTANTS + 32;
 const SLOT_OFFSET: usize = RANS_CONSTANTS + 48;
+const LOWEST_STATE: usize = RANS_CONSTANTS + 16;
 const LOW_12: usize = RANS_CONSTANTS + 64;
 const LOW_8: usize = RANS_CONSTANTS + 80;
 const NIBBLE: usize = RANS_CONSTANTS + 96;
 const BITS: usize = RANS_CONSTANTS + 112;
 
-const LOWEST_STATE: i32 = 1 << 15;
 const ROUNDER_BITS: i32 = 0x4b000000; // 2^23 as float32: adding it rounds to an integer, which is then the low 23 bits
 
 export function prepareRans(): void {
   v128.store(LOW_16, i32x4.splat(0xffff));
   v128.store(ROUNDER, i32x4.splat(ROUNDER_BITS));
   v128.store(SLOT_OFFSET, i32x4.splat(4095 << 2));
+  v128.store(LOWEST_STATE, i32x4.splat(1 << 15));
   v128.store(LOW_12, i32x4.splat(4095));
   v128.store(LOW_8, i32x4.splat(255));
   v128.store(NIBBLE, i8x16.splat(15));
@@ -286,7 +287,7 @@ export function buildDecode(): void {
 // Decodes `count` symbols (a multiple of 32) from the words at `words`, starting with the states in STATES, which are left as they are
 // after the last one. Returns the position behind the last word taken: at most 2 * count bytes further.
 export function ransDecode(words: usize, plane: usize, count: usize): usize {
-  const slotOffset = v128.load(SLOT_OFFSET), low12 = v128.load(LOW_12), low8 = v128.load(LOW_8), lowest = i32x4.splat(LOWEST_STATE);
+  const slotOffset = v128.load(SLOT_OFFSET), low12 = v128.load(LOW_12), low8 = v128.load(LOW_8), lowest = v128.load(LOWEST_STATE);
   let x0 = v128.load(STATES, 0);
   let x1 = v128.load(STATES, 16);
   let x2 = v128.load(STATES, 32);

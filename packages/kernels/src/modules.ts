@@ -54,6 +54,7 @@ export interface ConvertModule {
   readonly NARROW: WebAssembly.Global;
   readonly minimum: WebAssembly.Global;
   readonly maximum: WebAssembly.Global;
+  prepare(): void;
   float32ToFloat16(count: number): void;
   float32ToBfloat16(count: number): void;
   float16ToFloat32(count: number): void;
@@ -218,6 +219,7 @@ async function load(): Promise<void> {
     loadEntropy(),
   ]);
   gear.prepare(GEAR_SEED);
+  convert.prepare();
   entropy.prepare();
   loaded = { planes, gear, convert, entropy };
 }

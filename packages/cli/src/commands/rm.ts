@@ -15,7 +15,7 @@ export const define: Define = (command, open) => {
   command
     .description(
       "Deletes a dataset and all its versions; with tensors or --file, only these, in a new version of the dataset.\n" +
-        "The bytes come back with the next `tensorcask gc`. Versions that are tagged or kept hold on to theirs.",
+        "`tensorcask gc` gives the bytes back. Versions that are tagged or kept hold on to theirs.",
     )
     .argument("<dataset>")
     .argument("[tensor...]", "records to delete: names, [file#]tensor or ids")
@@ -54,7 +54,7 @@ async function removeDataset(store: Store, name: string, context: CommandContext
         "version",
       )}`,
       bytesFreedByGc > 0
-        ? `About ${formatBytes(bytesFreedByGc)} come back with the next tensorcask gc`
+        ? `About ${formatBytes(bytesFreedByGc)} become free; tensorcask gc gives them back, from packs that are mostly free then`
         : "No bytes were its own: gc frees nothing for it",
     ],
   );
@@ -100,7 +100,7 @@ async function removeParts(
         ...(tensors.length > 0 ? [formatItems(tensors.length, "record")] : []),
         ...(files.length > 0 ? [formatItems(files.length, "file")] : []),
       ].join(" and ")} of ${printable(dataset.name)}, version ${dataset.version}`,
-      "The bytes come back with tensorcask gc, once no kept or tagged version has them (see tensorcask log and prune)",
+      "Their bytes come back with tensorcask gc, once no kept or tagged version has them (see tensorcask log and prune)",
     ],
   );
 }

@@ -1,117 +1,152 @@
 /**
  * `auto: "lossless"`: the chain is chosen per chunk by the data. Candidates are ruled in or out by facts of a
- * sample; where several stay, each encodes a sample (or a small chunk as a whole), and the smallest result
- * decides. On plain weights one candidate stays and nothing is tried.
+ * sample (chunk-facts.ts); where several stay, each encodes a sample, and those that come near the best one
+ * encode all of it. On plain weights one candidate stays and nothing is tried.
  *
  * To add a coder, add a candidate: what it is good for, and its chain.
  */
+import type { JsonObject } from "../bytes/json.ts";
 import type { DType } from "../tensor/dtype.ts";
+import { bitshuffle } from "./bitshuffle.ts";
 import { type ChainLink, type CodedChunk, encodeChain } from "./chain.ts";
+import { type ChunkFacts, chunkFacts, type WordFacts } from "./chunk-facts.ts";
+import { cluster } from "./cluster.ts";
+import type { Codec } from "./codec.ts";
+import { delta } from "./delta.ts";
 import { gzip } from "./gzip.ts";
-import { planes, wordBytesOf } from "./planes.ts";
-import { hasRepeats, NOISE_BITS, sampleBytes, trialSample } from "./sampling.ts";
+import { planes } from "./planes.ts";
+import { rle } from "./rle.ts";
+import { trialSample } from "./sampling.ts";
+import { sparse } from "./sparse.ts";
 import { canEncodeZstd, zstd } from "./zstd.ts";
 
-/** What the candidates decide by. */
-export interface ChunkFacts {
-  readonly dtype: DType;
-  /** Bytes of the words that the dtype is made of (2, 4, 8; else 1). */
-  readonly wordBytes: number;
-  /** Some byte of the words is noise: matches that span words are then hopeless, unless there are repeats. */
-  readonly someNoise: boolean;
-  /** Every byte of the words is noise. */
-  readonly allNoise: boolean;
-  readonly repeats: boolean;
-  /**
-   * For bytes that look like 2- or 4-byte numbers though their dtype does not say so (weights inside an
-   * opaque file); else 1.
-   */
-  readonly hiddenWordBytes: 1 | 2 | 4;
-}
+/** The chains that may give the smallest result on such a chunk; none if it is not for them. */
+type Candidate = (facts: ChunkFacts) => readonly (readonly ChainLink[])[];
 
-interface Candidate {
-  /** Whether it may give the smallest result on such a chunk. */
-  suits(facts: ChunkFacts): boolean;
-  chain(facts: ChunkFacts): readonly ChainLink[];
-}
+const link = (codec: Codec, parameters: JsonObject = {}): ChainLink => ({
+  codec,
+  parameters: codec.parse(parameters),
+});
+
+/** The general coder of bytes: zstd where it encodes, else gzip. */
+const matching = (level: number): ChainLink =>
+  canEncodeZstd() ? link(zstd, { level }) : link(gzip, { level: 6 });
+
+/** Fewer zeros than this save less than telling their places costs. */
+const SOME_ZEROS = 0.015;
+/** Of bytes, zeros are just a common value, which entropy coders serve until they would need less than a bit. */
+const MANY_ZEROS = 0.4;
+/** Up to 256 values: leaves room for some values that came only once. */
+const FEW_VALUES_NOVELTY = 0.16;
+/** The same, of values that differ from row to row: of float32 weights all words are new. */
+const FEW_VALUES_EACH_NOVELTY = 0.85;
+/** Floats that hold shorter floats have few values too, but they are made of empty low bytes. */
+const FULL_LOW_BITS = 4;
+/** What differences must save by a word against bytes coded each for itself. */
+const DIFFERENCE_SAVING_BITS = 2;
+/** The two upper bytes of plain weights have 10 bits and more (the exponent in one, mantissa in the other). */
+const CLUSTERED_TOP_BITS = 9;
+const RUNS = 0.3;
 
 const lossless: readonly Candidate[] = [
-  {
-    suits: (facts) => !facts.allNoise || facts.repeats,
-    chain: () => [{ codec: planes, parameters: {} }],
+  (facts) => (!facts.allNoise || facts.repeats ? [[link(planes)]] : []),
+
+  ({ hiddenWordBytes: wordBytes }) => (wordBytes > 1 ? [[link(planes, { wordBytes, rotate: true })]] : []),
+
+  // Matches: in text, in tables of values that come again. The high level is slow, but finds up to a third more
+  // there, and chunks of that sort are few. Where there are no matches, the middle one is as fast as the low one.
+  (facts) => {
+    if (facts.someNoise && !facts.repeats) return [];
+    return [[matching(facts.wordBytes > 1 ? 3 : facts.hiddenMatches ? 15 : 9)]];
   },
-  {
-    suits: (facts) => facts.hiddenWordBytes > 1,
-    chain: (facts) => [{ codec: planes, parameters: { wordBytes: facts.hiddenWordBytes, rotate: true } }],
+
+  // Constants, and long runs of whole words.
+  ({ words }) => (words.repeated > RUNS ? [[link(rle), matching(3)]] : []),
+
+  ({ words, hiddenWords }) => {
+    const chains = hiddenWords
+      .filter(isSparse)
+      .map(({ wordBytes: elementBytes, skip }) => [link(sparse, { elementBytes, skip })]);
+    return isSparse(words) ? [[link(sparse)], ...chains] : chains;
   },
-  {
-    suits: (facts) => !facts.someNoise || facts.repeats,
-    chain: () => [
-      canEncodeZstd() ? { codec: zstd, parameters: { level: 3 } } : { codec: gzip, parameters: { level: 6 } },
-    ],
+
+  (facts) => {
+    const chains = facts.hiddenWords
+      .filter(isFewValued)
+      .map(({ wordBytes, skip }) => [link(cluster, { wordBytes, skip })]);
+    return isFewValued(facts.words) || isClustered(facts) ? [[link(cluster)], ...chains] : chains;
+  },
+
+  // Sorted, smooth or slowly changing numbers.
+  ({ words, wordBytes }) => {
+    const codedBits = words.placeBits.reduce((sum, bits) => sum + bits, 0);
+    if (wordBytes === 1 || words.differenceBits + DIFFERENCE_SAVING_BITS > codedBits) return [];
+    return [
+      [link(delta), link(planes)],
+      [link(delta), link(bitshuffle), matching(3)],
+    ];
   },
 ];
+
+function isSparse({ wordBytes, zeros }: WordFacts): boolean {
+  return zeros > (wordBytes === 1 ? MANY_ZEROS : SOME_ZEROS);
+}
+
+function isFewValued({ wordBytes, novelty }: WordFacts): boolean {
+  // Of bytes only those of up to 4 bits: more values than that, and packing them leaves too little.
+  return wordBytes === 1 ? novelty <= 16 / 2048 : novelty < FEW_VALUES_NOVELTY;
+}
+
+/** Values close to few ones, or few values in each row. */
+function isClustered({ wordBytes, words: { placeBits, novelty } }: ChunkFacts): boolean {
+  if (wordBytes === 1) return false;
+  const lowBits = placeBits[0]!;
+  const topBits = placeBits[wordBytes - 1]! + placeBits[wordBytes - 2]!;
+  // Exponents of float64 reach into the second byte, so that plain weights look like this, too; looking for
+  // clusters would take many times longer than coding them.
+  if (topBits < CLUSTERED_TOP_BITS && (wordBytes < 8 || lowBits < FULL_LOW_BITS)) return true;
+  return wordBytes > 2 && novelty < FEW_VALUES_EACH_NOVELTY && lowBits > FULL_LOW_BITS;
+}
 
 /** Up to this length all candidates encode the whole chunk. */
 const WHOLE_TRIAL_BYTES = 65_536;
 /** Beyond, they encode a sample: half of it from either half of the chunk. */
 const SAMPLE_BYTES = 32_768;
-/**
- * By how many bits a byte's place in a word must tell about its value, for bytes to count as hidden words.
- */
-const HIDDEN_WORD_BITS = 0.25;
+/** By how much a sample may mislead: tables weigh more in it, and chunks are not the same everywhere. */
+const SAMPLE_ERROR = 0.15;
+
+/** Below this many bytes a sample's result says little, and all of the chunk is encoded quickly. */
+const NEGLIGIBLE_BYTES = 512;
 
 /** Encodes a chunk with the candidate of `auto: "lossless"` that makes it smallest; raw if none does. */
 export function encodeLossless(bytes: Uint8Array, dtype: DType): CodedChunk {
   const facts = chunkFacts(bytes, dtype);
-  const chains = lossless
-    .filter((candidate) => candidate.suits(facts))
-    .map((candidate) => candidate.chain(facts));
-  if (chains.length === 0) return { steps: [], payload: bytes };
-  if (chains.length === 1) return encodeChain(bytes, dtype, chains[0]!, facts.repeats);
+  const chains = lossless.flatMap((candidate) => candidate(facts));
+  let best: CodedChunk = { steps: [], payload: bytes };
+  for (const { chain, predictedBytes } of ranked(chains, bytes, facts)) {
+    if (predictedBytes * (1 - SAMPLE_ERROR) > best.payload.length) break;
+    const coded = encodeChain(bytes, dtype, chain, facts.repeats);
+    if (coded.payload.length < best.payload.length) best = coded;
+  }
+  return best;
+}
+
+/** The chains with the length that a sample predicts, the shortest first. Where there is no choice, 0. */
+function ranked(
+  chains: readonly (readonly ChainLink[])[],
+  bytes: Uint8Array,
+  { dtype, repeats }: ChunkFacts,
+): { chain: readonly ChainLink[]; predictedBytes: number }[] {
   // Repeats may lie further apart than a sample reaches.
-  const whole = facts.repeats || bytes.length <= WHOLE_TRIAL_BYTES;
-  const trial = whole ? bytes : trialSample(bytes, SAMPLE_BYTES, 16);
-  let best = chains[0]!;
-  let bestCoded = encodeChain(trial, dtype, best, facts.repeats);
-  for (const chain of chains.slice(1)) {
-    const coded = encodeChain(trial, dtype, chain, facts.repeats);
-    if (coded.payload.length >= bestCoded.payload.length) continue;
-    best = chain;
-    bestCoded = coded;
+  if (chains.length < 2 || repeats || bytes.length <= WHOLE_TRIAL_BYTES) {
+    return chains.map((chain) => ({ chain, predictedBytes: 0 }));
   }
-  return whole ? bestCoded : encodeChain(bytes, dtype, best, facts.repeats);
-}
-
-/** Looks at a chunk. */
-export function chunkFacts(bytes: Uint8Array, dtype: DType): ChunkFacts {
-  const wordBytes = wordBytesOf(dtype);
-  const repeats = hasRepeats(bytes);
-  if (wordBytes === 1) {
-    const { entropyBits } = sampleBytes(bytes);
-    const noise = entropyBits >= NOISE_BITS;
-    const hiddenWordBytes = noise ? 1 : hiddenWords(bytes, entropyBits);
-    return { dtype, wordBytes, someNoise: noise, allNoise: noise, repeats, hiddenWordBytes };
-  }
-  let noisy = 0;
-  for (let place = 0; place < wordBytes; place++) {
-    if (sampleBytes(bytes, place, wordBytes).entropyBits >= NOISE_BITS) noisy++;
-  }
-  return {
-    dtype,
-    wordBytes,
-    someNoise: noisy > 0,
-    allNoise: noisy === wordBytes,
-    repeats,
-    hiddenWordBytes: 1,
-  };
-}
-
-/** Compares the entropy of all bytes with that of bytes in the same place of supposed words. */
-function hiddenWords(bytes: Uint8Array, entropyBits: number): 1 | 2 | 4 {
-  const places = [0, 1, 2, 3].map((place) => sampleBytes(bytes, place, 4).entropyBits);
-  const four = entropyBits - places.reduce((sum, bits) => sum + bits, 0) / 4;
-  const two = entropyBits - (sampleBytes(bytes, 0, 2).entropyBits + sampleBytes(bytes, 1, 2).entropyBits) / 2;
-  if (Math.max(four, two) < HIDDEN_WORD_BITS) return 1;
-  return four > two + HIDDEN_WORD_BITS / 2 ? 4 : 2;
+  const sample = trialSample(bytes, SAMPLE_BYTES, 16);
+  return chains
+    .map((chain) => {
+      const { payload } = encodeChain(sample, dtype, chain, repeats);
+      const factor = payload.length < NEGLIGIBLE_BYTES ? 0 : bytes.length / sample.length;
+      return { chain, predictedBytes: payload.length * factor };
+    })
+    .sort((a, b) => a.predictedBytes - b.predictedBytes);
 }

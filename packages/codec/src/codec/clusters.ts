@@ -38,19 +38,30 @@ export function findClusters(values: Int32Array): Clusters {
   return { starts, centres };
 }
 
+/** Values are first looked up by their place in this many equal parts of the range, then stepped on from there. */
+const LOOKUP_PARTS = 4096;
+
 /** Index of the cluster of each value. */
 export function assignClusters(values: Int32Array, { starts }: Clusters): Uint8Array {
   const indices = new Uint8Array(values.length);
+  const clusters = starts.length;
+  const least = starts[1] ?? 0;
+  const range = Math.max(1, starts[clusters - 1]! - least + 1);
+  const first = new Uint8Array(LOOKUP_PARTS);
+  for (let part = 0, index = 1; part < LOOKUP_PARTS; part++) {
+    const from = least + (part * range) / LOOKUP_PARTS;
+    while (index + 1 < clusters && starts[index + 1]! <= from) index++;
+    first[part] = index;
+  }
+  const scale = LOOKUP_PARTS / range;
   for (let index = 0; index < values.length; index++) {
     const value = values[index]!;
-    let low = 0;
-    let high = starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (starts[middle]! <= value) low = middle;
-      else high = middle - 1;
-    }
-    indices[index] = low;
+    if (value < least) continue;
+    // The part may be one too far by rounding; stepping back costs nothing where it is not.
+    let found = first[Math.min(LOOKUP_PARTS - 1, (value - least) * scale) | 0]!;
+    while (starts[found]! > value) found--;
+    while (found + 1 < clusters && starts[found + 1]! <= value) found++;
+    indices[index] = found;
   }
   return indices;
 }
@@ -69,11 +80,16 @@ function widestGaps(sample: Int32Array): number[] {
 function bestCuts(sample: Int32Array, gaps: readonly number[]): number[] {
   const cuts: number[] = [];
   let best: number[] = [];
-  let leastBits = costBits(sample, cuts);
+  let bits = clusterBits(sample, 0, sample.length);
+  let leastBits = bits;
   for (const place of gaps) {
-    const at = cuts.findIndex((cut) => cut > place);
-    cuts.splice(at < 0 ? cuts.length : at, 0, place);
-    const bits = costBits(sample, cuts);
+    const found = cuts.findIndex((cut) => cut > place);
+    const at = found < 0 ? cuts.length : found;
+    const first = cuts[at - 1] ?? 0;
+    const stop = cuts[at] ?? sample.length;
+    bits += clusterBits(sample, first, place) + clusterBits(sample, place, stop);
+    bits -= clusterBits(sample, first, stop);
+    cuts.splice(at, 0, place);
     if (bits >= leastBits) continue;
     leastBits = bits;
     best = [...cuts];
@@ -81,18 +97,11 @@ function bestCuts(sample: Int32Array, gaps: readonly number[]): number[] {
   return best;
 }
 
-/** Estimated bits of the sample: what telling the clusters costs, and the places inside their spans. */
-function costBits(sample: Int32Array, cuts: readonly number[]): number {
-  let bits = 0;
-  let first = 0;
-  for (let index = 0; index <= cuts.length; index++) {
-    const stop = cuts[index] ?? sample.length;
-    const members = stop - first;
-    if (members === 0) continue;
-    const span = sample[stop - 1]! - sample[first]! + 1;
-    const spanBits = Math.log2(span) + (members < KNOWN_SPAN_SAMPLES ? UNKNOWN_SPAN_BITS : 0);
-    bits += members * (Math.log2(sample.length / members) + spanBits);
-    first = stop;
-  }
-  return bits;
+/** Estimated bits of a cluster's samples: what telling the cluster costs, and the places inside its span. */
+function clusterBits(sample: Int32Array, first: number, stop: number): number {
+  const members = stop - first;
+  if (members === 0) return 0;
+  const span = sample[stop - 1]! - sample[first]! + 1;
+  const spanBits = Math.log2(span) + (members < KNOWN_SPAN_SAMPLES ? UNKNOWN_SPAN_BITS : 0);
+  return members * (Math.log2(sample.length / members) + spanBits);
 }

@@ -51,20 +51,15 @@ export function unitsOf(bytes: Uint8Array, unitBytes: 1 | 2 | 4, count: number):
     : new Uint32Array(buffer, byteOffset, count);
 }
 
-/**
- * Memory for decoded bytes that begin with `head` and end with `tail`: `words`, the `bytes` between them, begin
- * at a whole word.
- */
+/** Memory for `head + bytes + tail` decoded bytes; `words`, the bytes in the middle, begin at a whole word. */
 export function outputAround(
-  head: Uint8Array,
+  head: number,
   bytes: number,
-  tail: Uint8Array,
+  tail: number,
 ): { output: Uint8Array; words: Uint8Array } {
-  const start = (head.length + 7) & ~7;
-  const memory = new Uint8Array(start + bytes + tail.length);
-  memory.set(head, start - head.length);
-  memory.set(tail, start + bytes);
-  return { output: memory.subarray(start - head.length), words: memory.subarray(start, start + bytes) };
+  const start = (head + 7) & ~7;
+  const memory = new Uint8Array(start + bytes + tail);
+  return { output: memory.subarray(start - head), words: memory.subarray(start, start + bytes) };
 }
 
 function isElementBytes(value: number): value is ElementBytes {

@@ -1,9 +1,4 @@
-/**
- * Palettes: the table of the few values that words take, and per word the index of its value. Indices are
- * coded as bytes or packed into as few bits as the table needs, least significant bits first.
- *
- *     word i in bits [i * bits, (i + 1) * bits) of the stream        5 values: 3 bits    1 value: none
- */
+/** Palettes: tables of the few values that words take, and per word the index of its value. */
 import type { Units } from "./elements.ts";
 
 /** Most values: an index is at most one byte. */
@@ -15,37 +10,56 @@ const slotOf = new Uint16Array(SLOTS);
 const lows = new Uint32Array(MAX_VALUES);
 const highs = new Uint32Array(MAX_VALUES);
 
-/** The values of words and, per word, which of them it is. */
+/** A table, and how many words it is for. */
 export interface Palette {
   /** Lower (or only) and upper halves of the values, ascending. `high` is 0 for words of up to 4 bytes. */
   readonly values: readonly { readonly low: number; readonly high: number }[];
+  readonly words: number;
+}
+
+/** Tables for one stretch of words after the other, and each word's index into the table of its stretch. */
+export interface Palettes {
+  readonly palettes: readonly Palette[];
   readonly indices: Uint8Array;
 }
 
+/** Puts values into an order in which neighbours are alike. */
+export type ValueOrder = (value: { low: number; high: number }) => number;
+
+/** From how many words on a table of its own pays, and how many are looked at before that is judged. */
+const WORTHY_WORDS = 512;
+
 /**
- * The palette of words of one unit or of two (lower half first); undefined when they take more than
- * `MAX_VALUES` values. `order` puts values into an order in which neighbours are alike.
+ * The palettes of words of one unit or of two (lower half first): a new one whenever a value comes that the
+ * table has no room for, so that rows with scales of their own have about one each. Undefined when they would
+ * be for fewer than `WORTHY_WORDS` words on the average.
  */
-export function paletteOf(
-  units: Units,
-  perWord: 1 | 2,
-  order: (value: { low: number; high: number }) => number,
-): Palette | undefined {
+export function palettesOf(units: Units, perWord: 1 | 2, order: ValueOrder): Palettes | undefined {
   const count = units.length / perWord;
   const indices = new Uint8Array(count);
+  const palettes: Palette[] = [];
   let values = 0;
+  let first = 0;
   slotOf.fill(0);
   for (let index = 0, at = 0; index < count; index++, at += perWord) {
     const low = units[at]!;
     const high = perWord === 2 ? units[at + 1]! : 0;
-    let slot = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> 22;
+    const hashed = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> 22;
+    let slot = hashed;
     let found = slotOf[slot]! - 1;
     while (found >= 0 && (lows[found] !== low || highs[found] !== high)) {
       slot = (slot + 1) & (SLOTS - 1);
       found = slotOf[slot]! - 1;
     }
     if (found < 0) {
-      if (values === MAX_VALUES) return undefined;
+      if (values === MAX_VALUES) {
+        if (index < WORTHY_WORDS * (palettes.length + 1)) return undefined;
+        palettes.push(sortedPalette(values, indices.subarray(first, index), order));
+        slotOf.fill(0);
+        values = 0;
+        first = index;
+        slot = hashed;
+      }
       found = values++;
       lows[found] = low;
       highs[found] = high;
@@ -53,6 +67,12 @@ export function paletteOf(
     }
     indices[index] = found;
   }
+  palettes.push(sortedPalette(values, indices.subarray(first), order));
+  return { palettes, indices };
+}
+
+/** The first `values` of the table, sorted; `indices` then mean their places in that order. */
+function sortedPalette(values: number, indices: Uint8Array, order: ValueOrder): Palette {
   const found = Array.from({ length: values }, (_, index) => ({
     low: lows[index]!,
     high: highs[index]!,
@@ -61,49 +81,6 @@ export function paletteOf(
   found.sort((a, b) => order(a) - order(b));
   const rank = new Uint8Array(MAX_VALUES);
   for (const [place, { index }] of found.entries()) rank[index] = place;
-  for (let index = 0; index < count; index++) indices[index] = rank[indices[index]!]!;
-  return { values: found, indices };
-}
-
-/** Bits that an index into a table of `values` entries needs: 0 to 8. */
-export function indexBits(values: number): number {
-  return values <= 1 ? 0 : 32 - Math.clz32(values - 1);
-}
-
-/** Indices in `bits` bits each. */
-export function packIndices(indices: Uint8Array, bits: number): Uint8Array {
-  const packed = new Uint8Array(Math.ceil((indices.length * bits) / 8));
-  let pending = 0;
-  let pendingBits = 0;
-  let at = 0;
-  for (let index = 0; index < indices.length; index++) {
-    pending |= indices[index]! << pendingBits;
-    pendingBits += bits;
-    if (pendingBits >= 8) {
-      packed[at++] = pending;
-      pending >>>= 8;
-      pendingBits -= 8;
-    }
-  }
-  if (pendingBits > 0) packed[at] = pending;
-  return packed;
-}
-
-/** The inverse of `packIndices`, for `count` indices. */
-export function unpackIndices(packed: Uint8Array, bits: number, count: number): Uint8Array {
-  const indices = new Uint8Array(count);
-  const mask = (1 << bits) - 1;
-  let pending = 0;
-  let pendingBits = 0;
-  let at = 0;
-  for (let index = 0; index < count; index++) {
-    if (pendingBits < bits) {
-      pending |= packed[at++]! << pendingBits;
-      pendingBits += 8;
-    }
-    indices[index] = pending & mask;
-    pending >>>= bits;
-    pendingBits -= bits;
-  }
-  return indices;
+  for (let index = 0; index < indices.length; index++) indices[index] = rank[indices[index]!]!;
+  return { values: found, words: indices.length };
 }

@@ -25,9 +25,9 @@ import type { DType } from "../tensor/dtype.ts";
 import type { Codec, DecodeContext, EncodeContext } from "./codec.ts";
 import {
   bytesParameter,
-  outputAround,
   type ElementBytes,
   elementBytesOf,
+  outputAround,
   type Units,
   unitBytesOf,
   unitsOf,
@@ -62,7 +62,11 @@ export const sparse: Codec = {
   parse(parameters: JsonObject): JsonObject {
     refuseUnknownParameters(parameters, ["elementBytes", "skip"], "sparse");
     bytesParameter(parameters, "elementBytes", "sparse", ELEMENT_BYTES);
-    const skip = integerParameter(parameters, "skip", "sparse", { minimum: 0, maximum: MAX_SKIP, fallback: 0 });
+    const skip = integerParameter(parameters, "skip", "sparse", {
+      minimum: 0,
+      maximum: MAX_SKIP,
+      fallback: 0,
+    });
     return { ...parameters, skip };
   },
 
@@ -86,8 +90,7 @@ export const sparse: Codec = {
     const kept = values.subarray(0, count * elementBytes);
     const inPlanes = planes.encode(kept, context, planeParameters(elementBytes, context.dtype, own));
     const payload = inPlanes.length < kept.length ? inPlanes : kept;
-    const flags =
-      Math.log2(elementBytes) | (payload === inPlanes ? VALUE_PLANES : 0) | (skip << SKIP_SHIFT);
+    const flags = Math.log2(elementBytes) | (payload === inPlanes ? VALUE_PLANES : 0) | (skip << SKIP_SHIFT);
 
     const writer = new ByteWriter(64 + payload.length + (bitmap.length >> 1));
     if (count === 0) writer.u8(flags | (ALL_ZERO << FORM_SHIFT));
@@ -128,7 +131,9 @@ export const sparse: Codec = {
     const unitBytes = unitBytesOf(elementBytes);
     const perElement = elementBytes / unitBytes;
     const from = unitsOf(values, unitBytes, count * perElement);
-    const { output, words } = outputAround(head, elements * elementBytes, tail);
+    const { output, words } = outputAround(skip, elements * elementBytes, tail.length);
+    output.set(head);
+    output.set(tail, tailStart);
     const into = unitsOf(words, unitBytes, elements * perElement);
     if (form === NO_ZERO) into.set(from);
     else if (places !== undefined) {

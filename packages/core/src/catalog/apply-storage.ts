@@ -4,7 +4,7 @@
 import type { FramesOp, Runs } from "../model/entry.ts";
 import type { ApplyContext, OpOf } from "./apply-context.ts";
 import { bindable, Chunks } from "./chunks.ts";
-import { idsOf, runsCount } from "./runs.ts";
+import { idsOf, countOfRuns } from "../model/runs.ts";
 import { damaged, type Sqlite } from "./sqlite.ts";
 import { insertTensor } from "./tensors.ts";
 
@@ -20,7 +20,7 @@ export function addPack({ sqlite, counters }: ApplyContext, op: OpOf<"pack.add">
 
 export function addFrames(context: ApplyContext, op: FramesOp): void {
   const { sqlite, counters } = context;
-  const count = runsCount(op.chunks);
+  const count = countOfRuns(op.chunks);
   const facts = count === 0 ? [] : context.frames(op);
   if (facts.length !== count) {
     throw damaged(

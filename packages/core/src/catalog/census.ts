@@ -29,28 +29,32 @@ export class IdOrder {
 
   /** The place of an id. Throws `DamageError` when it is not there. */
   place(id: number): number {
+    const place = this.find(id);
+    if (place < 0) throw damaged(`${this.#what} ${id} is in use but missing`);
+    return place;
+  }
+
+  /** The place of an id; -1 when it is not there. */
+  find(id: number): number {
     if (this.#dense) {
       const place = id - this.#first;
-      if (place >= 0 && place < this.ids.length) {
-        return place;
+      return place < this.ids.length ? Math.max(place, -1) : -1;
+    }
+    let low = 0;
+    let high = this.ids.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const found = this.ids[middle]!;
+      if (found === id) {
+        return middle;
       }
-    } else {
-      let low = 0;
-      let high = this.ids.length - 1;
-      while (low <= high) {
-        const middle = (low + high) >>> 1;
-        const found = this.ids[middle]!;
-        if (found === id) {
-          return middle;
-        }
-        if (found < id) {
-          low = middle + 1;
-        } else {
-          high = middle - 1;
-        }
+      if (found < id) {
+        low = middle + 1;
+      } else {
+        high = middle - 1;
       }
     }
-    throw damaged(`${this.#what} ${id} is in use but missing`);
+    return -1;
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { forEachFile, forEachRecordTensor, forEachRun, readChunks, readTensors } from "./census.ts";
 import type { DeadRows, StagedRow } from "./rows.ts";
-import { RunsBuilder } from "./runs.ts";
+import { RunsBuilder } from "../model/runs.ts";
 import type { Sqlite } from "./sqlite.ts";
 
 /** `now` and `stagedMs` in milliseconds: chunks that an import staged less than `stagedMs` ago are spared. */

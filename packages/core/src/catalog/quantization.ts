@@ -2,8 +2,7 @@
  * What quantizers did to the tensors that current versions use, for statistics. Only tensors with `facts` can be quantized or have been
  * refused; in a store without any, this costs one scan that reads no row's text.
  */
-import type { QuantizationFacts } from "../model/entry.ts";
-import { forEachFile, forEachRecordTensor } from "./census.ts";
+import { forEachFile, forEachRecordTensor, IdOrder } from "./census.ts";
 import type { Sqlite } from "./sqlite.ts";
 
 /** Errors over the distinct quantized tensors of one dataset. */
@@ -17,75 +16,115 @@ export interface QuantizationUsage {
   readonly refused: number;
 }
 
-interface Facts {
-  readonly quantization?: QuantizationFacts;
-  readonly note?: string;
+/** Facts of the tensors that were quantized or refused, by their place in the order of ids. */
+interface Quantized {
+  readonly order: IdOrder;
+  readonly maxAbsolute: Float64Array;
+  /** NaN: there is none. */
+  readonly snrDb: Float64Array;
+  readonly refused: Uint8Array;
 }
 
 /** Rows fetched at once. */
-const PAGE_ROWS = 4096;
+const PAGE_ROWS = 8192;
 
 /** By dataset id. Datasets in which nothing was quantized or refused are left out. */
 export function measureQuantization(sqlite: Sqlite): Map<number, QuantizationUsage> {
   return sqlite.read(() => {
-    const facts = readFacts(sqlite);
+    const quantized = readQuantized(sqlite);
     const found = new Map<number, QuantizationUsage>();
-    if (facts.size === 0) return found;
+    const { length } = quantized.order.ids;
+    if (length === 0) return found;
+    // The number of the dataset that met a tensor last: it counts once in each.
+    const seen = new Uint32Array(length);
+    let pass = 0;
     for (const dataset of sqlite.values<number>("SELECT dataset FROM dataset WHERE name IS NOT NULL")) {
-      const used = new Set<number>();
+      pass += 1;
+      const sum = new Sum(quantized);
       const mark = (tensors: readonly number[]): void => {
-        for (const tensor of tensors) if (facts.has(tensor)) used.add(tensor);
+        for (const tensor of tensors) {
+          const place = quantized.order.find(tensor);
+          if (place < 0 || seen[place] === pass) continue;
+          seen[place] = pass;
+          sum.add(place);
+        }
       };
       forEachRecordTensor(sqlite, dataset, "current", mark);
       forEachFile(sqlite, dataset, "current", (_bytes, parts) => mark(parts));
-      if (used.size > 0) found.set(dataset, summarize([...used].map((tensor) => facts.get(tensor)!)));
+      const usage = sum.usage();
+      if (usage !== undefined) found.set(dataset, usage);
     }
     return found;
   });
 }
 
-function readFacts(sqlite: Sqlite): Map<number, Facts> {
-  const found = new Map<number, Facts>();
+function readQuantized(sqlite: Sqlite): Quantized {
+  // More than enough: tensors of several arrays have facts, too.
+  const most = sqlite.value<number>("SELECT count(*) FROM tensor WHERE facts IS NOT NULL") ?? 0;
+  const ids = new Float64Array(most);
+  const maxAbsolute = new Float64Array(most);
+  const snrDb = new Float64Array(most);
+  const refused = new Uint8Array(most);
+  let count = 0;
   for (let last = 0; ; ) {
-    const page = sqlite.tuples<[number, string]>(
-      `SELECT tensor, facts FROM tensor WHERE tensor > ? AND facts IS NOT NULL ORDER BY tensor LIMIT ${PAGE_ROWS}`,
+    const page = sqlite.tuples<[number, number | null, number | null, number]>(
+      `SELECT tensor, facts ->> '$.quantization.error.maxAbsolute', facts ->> '$.quantization.error.snrDb',
+       facts ->> '$.note' IS NOT NULL FROM tensor
+       WHERE tensor > ? AND facts IS NOT NULL ORDER BY tensor LIMIT ${PAGE_ROWS}`,
       last,
     );
-    for (const [tensor, text] of page) {
+    for (const [tensor, error, signal, noted] of page) {
       last = tensor;
-      const { quantization, note } = JSON.parse(text) as Facts;
-      if (quantization !== undefined) found.set(tensor, { quantization });
-      else if (note !== undefined) found.set(tensor, { note });
+      if (error === null && noted === 0) continue;
+      ids[count] = tensor;
+      maxAbsolute[count] = error ?? 0;
+      snrDb[count] = signal ?? Number.NaN;
+      refused[count] = error === null ? 1 : 0;
+      count += 1;
     }
-    if (page.length < PAGE_ROWS) return found;
+    if (page.length < PAGE_ROWS) break;
   }
+  return { order: new IdOrder("tensor", ids.subarray(0, count)), maxAbsolute, snrDb, refused };
 }
 
-function summarize(all: readonly Facts[]): QuantizationUsage {
-  let tensors = 0;
-  let refused = 0;
-  let worstMaxAbsolute = 0;
-  let worstSnrDb: number | null = null;
-  let sum = 0;
-  let measured = 0;
-  for (const { quantization } of all) {
-    if (quantization === undefined) {
-      refused += 1;
-      continue;
-    }
-    tensors += 1;
-    const { maxAbsolute, snrDb } = quantization.error;
-    worstMaxAbsolute = Math.max(worstMaxAbsolute, maxAbsolute);
-    if (snrDb === null) continue;
-    worstSnrDb = worstSnrDb === null ? snrDb : Math.min(worstSnrDb, snrDb);
-    sum += snrDb;
-    measured += 1;
+/** Sums over the tensors of one dataset. */
+class Sum {
+  readonly #quantized: Quantized;
+  #tensors = 0;
+  #refused = 0;
+  #worstMaxAbsolute = 0;
+  #worstSnrDb = Number.POSITIVE_INFINITY;
+  #snrDb = 0;
+  #measured = 0;
+
+  constructor(quantized: Quantized) {
+    this.#quantized = quantized;
   }
-  return {
-    tensors,
-    worstMaxAbsolute,
-    worstSnrDb,
-    meanSnrDb: measured === 0 ? null : sum / measured,
-    refused,
-  };
+
+  add(place: number): void {
+    const { maxAbsolute, snrDb, refused } = this.#quantized;
+    if (refused[place] === 1) {
+      this.#refused += 1;
+      return;
+    }
+    this.#tensors += 1;
+    this.#worstMaxAbsolute = Math.max(this.#worstMaxAbsolute, maxAbsolute[place]!);
+    const snr = snrDb[place]!;
+    if (Number.isNaN(snr)) return;
+    this.#worstSnrDb = Math.min(this.#worstSnrDb, snr);
+    this.#snrDb += snr;
+    this.#measured += 1;
+  }
+
+  usage(): QuantizationUsage | undefined {
+    if (this.#tensors + this.#refused === 0) return undefined;
+    const measured = this.#measured > 0;
+    return {
+      tensors: this.#tensors,
+      worstMaxAbsolute: this.#worstMaxAbsolute,
+      worstSnrDb: measured ? this.#worstSnrDb : null,
+      meanSnrDb: measured ? this.#snrDb / this.#measured : null,
+      refused: this.#refused,
+    };
+  }
 }

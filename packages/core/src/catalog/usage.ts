@@ -18,7 +18,7 @@ import {
 } from "./census.ts";
 import { chainOf } from "./chunks.ts";
 import type { ChainUsage, DatasetUsage, StoreUsage } from "./rows.ts";
-import { RunsBuilder } from "./runs.ts";
+import { RunsBuilder } from "../model/runs.ts";
 import type { Sqlite } from "./sqlite.ts";
 
 interface Totals {

@@ -10,7 +10,7 @@ import { StorageError } from "@tensorcask/codec";
 import type { FileSystem } from "./file-system.ts";
 
 /** Room for the journal entries and catalog pages of a few deletions. */
-export const RESERVE_BYTES: number = 1024 * 1024;
+export const RESERVE_BYTES: number = 256 * 1024;
 
 /** One reserve file. */
 export class ReserveFile {

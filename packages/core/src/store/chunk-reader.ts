@@ -9,7 +9,7 @@ import type { WorkerPool } from "../workers/pool.ts";
 import type { Slot } from "../workers/slot.ts";
 import type { DecodeItem } from "../workers/tasks.ts";
 import { recordIdText } from "./record-id.ts";
-import { Runs } from "./runs.ts";
+import { RunsBuilder } from "../model/runs.ts";
 
 /** Up to so many decoded bytes are read in the calling thread: handing them over would take longer. */
 const INLINE_BYTES = 1024 * 1024;
@@ -215,10 +215,10 @@ export class ChunkReader {
   }
 
   #rows(ids: readonly number[]): ChunkRow[] {
-    const runs = new Runs();
+    const runs = new RunsBuilder();
     for (const id of ids) runs.push(id);
     try {
-      return this.#context.catalog.chunks(runs.flat);
+      return this.#context.catalog.chunks(runs.runs);
     } catch (error) {
       const missing = ids.find((id) => this.#context.catalog.chunk(id) === undefined);
       if (missing !== undefined) throw new ChunkGoneError(missing);

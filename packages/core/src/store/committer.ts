@@ -117,14 +117,15 @@ export class Committer {
   async #work(): Promise<void> {
     // Whoever calls in the same turn joins the first entry.
     await Promise.resolve();
-    try {
-      await this.#emptyQueue();
-    } catch (error) {
-      for (const { reject } of this.#queue.splice(0)) reject(error);
-    } finally {
-      // In the same turn in which the queue was found empty: a commit that comes a moment later must start anew.
-      this.#working = undefined;
+    while (this.#queue.length > 0) {
+      try {
+        await this.#emptyQueue();
+      } catch (error) {
+        for (const { reject } of this.#queue.splice(0)) reject(error);
+      }
     }
+    // In the same turn in which the queue was found empty: a commit that comes a moment later must start anew.
+    this.#working = undefined;
   }
 
   async #emptyQueue(): Promise<void> {
@@ -189,6 +190,11 @@ export class Committer {
    * committed; the first one has nobody before it and is rejected. Undefined: try again with what is left of the group.
    */
   #resolveGroup(group: Waiting[]): EntryBuilder | undefined {
+    // One transaction for all look-ups: each of its own would cost as much as the look-up.
+    return this.#context.catalog.read(() => this.#resolve(group));
+  }
+
+  #resolve(group: Waiting[]): EntryBuilder | undefined {
     const builder = new EntryBuilder(this.#context.catalog);
     for (const [index, waiting] of group.entries()) {
       try {

@@ -13,7 +13,7 @@ import type { PackWriter } from "../pack/pack-writer.ts";
 import type { Exclusive } from "./committer.ts";
 import { isDiskFull } from "./disk-full.ts";
 import { planSpans, readSpan } from "./frame-spans.ts";
-import { Runs } from "./runs.ts";
+import { RunsBuilder } from "../model/runs.ts";
 
 /** Live frames are read in pieces of this size: some dozens of them at once, yet little memory. */
 const READ_BYTES = 4 * 1024 * 1024;
@@ -140,7 +140,7 @@ class Mover {
   readonly #exclusive: Exclusive;
   readonly #asTail: boolean;
   #writer: PackWriter | undefined;
-  #ids = new Runs();
+  #ids = new RunsBuilder();
   #facts: FrameFacts[] = [];
   #committing = false;
 
@@ -191,7 +191,7 @@ class Mover {
       pack,
       offset,
       bytes: writer.bytes - offset,
-      chunks: this.#ids.flat,
+      chunks: this.#ids.runs,
     };
     const ops: Op[] = [{ op: "pack.add", pack, name: writer.name, tail: this.#asTail }, frames];
     await this.#exclusive.commit(ops, () => facts);
@@ -212,7 +212,7 @@ class Mover {
 
   #reset(): void {
     this.#writer = undefined;
-    this.#ids = new Runs();
+    this.#ids = new RunsBuilder();
     this.#facts = [];
     this.#committing = false;
   }

@@ -4,12 +4,16 @@ import {
   type CheckedTensor,
   checkTensor,
   ConflictError,
+  type DType,
   dtypeOfCode,
   ElementGeometry,
+  elementCount,
   NotFoundError,
   type Preset,
+  packElements,
   type TensorInput,
   UsageError,
+  unpackElements,
   VersionExpiredError,
 } from "@tensorcask/codec";
 import { checkIndexed } from "../catalog/metadata-index.ts";
@@ -22,7 +26,7 @@ import { bytesInMemory } from "./tensor-bytes.ts";
 import { checkMetadata, checkTag, checkTensorName } from "./metadata.ts";
 import { recompress } from "./recompress.ts";
 import { recordIdText } from "./record-id.ts";
-import { idsOf, sliceRuns } from "./runs.ts";
+import { idsOf, sliceRuns } from "../model/runs.ts";
 import { parseSchema } from "./schema.ts";
 import type {
   DatasetSchema,
@@ -81,10 +85,11 @@ export class Dataset extends DatasetView {
       again,
       async (ingest) => {
         const drafts: (Omit<PreparedItem, "tensor"> & { id: Uint8Array; draft: Draft })[] = [];
+        const usual = this.preset();
         let done = 0;
         for await (const { tensor, ...rest } of prepared) {
           const { dtype, shape, bytes } = tensor;
-          const preset = rest.preset === undefined ? this.preset() : this.context.preset(rest.preset);
+          const preset = rest.preset === undefined ? usual : this.context.preset(rest.preset);
           const draft = await ingest.tensor(bytesInMemory(bytes), dtype, shape, preset);
           // Whoever makes the items may read from the store to do so: it must not wait for a slot that is kept here.
           if (!again) await ingest.flush();
@@ -272,9 +277,7 @@ export class Dataset extends DatasetView {
     const { chunkElements } = this.context;
     const policy = this.preset().codec;
     if ("bundle" in place || (reader.elements * dtype.bits) % 8 !== 0 || reader.elements === 0) {
-      const whole = new Uint8Array(reader.sourceBytes + added.length);
-      whole.set(await reader.bytes());
-      whole.set(added, reader.sourceBytes);
+      const whole = joinElements(dtype, await reader.bytes(), reader.elements, added, elementCount(shape) - reader.elements);
       return ingest.exact(bytesInMemory(whole).first, dtype, shape, policy);
     }
     const before = new ElementGeometry(dtype, old.shape, chunkElements);
@@ -320,6 +323,20 @@ export class Dataset extends DatasetView {
       }
     }
   }
+}
+
+/** Elements behind elements: where the first ones end within a byte, the others begin there. */
+function joinElements(dtype: DType, first: Uint8Array, firstCount: number, second: Uint8Array, secondCount: number): Uint8Array {
+  if ((firstCount * dtype.bits) % 8 === 0) {
+    const joined = new Uint8Array(first.length + second.length);
+    joined.set(first);
+    joined.set(second, first.length);
+    return joined;
+  }
+  const elements = new Uint8Array(firstCount + secondCount);
+  elements.set(unpackElements(first, dtype.bits, 0, firstCount));
+  elements.set(unpackElements(second, dtype.bits, 0, secondCount), firstCount);
+  return packElements(elements, dtype.bits);
 }
 
 /** An item of `insertMany`, checked; tensor and metadata are copies. */

@@ -26,7 +26,7 @@ import {
   type PendingChunk,
   type PendingTensor,
 } from "./pending.ts";
-import { Runs } from "./runs.ts";
+import { RunsBuilder } from "../model/runs.ts";
 import { type DatasetRef, StaleReferenceError } from "./write-set.ts";
 
 /** What changes in one dataset by this entry. */
@@ -69,6 +69,7 @@ export class EntryBuilder {
   readonly #packOps: Op[] = [];
   readonly #facts = new Map<FramesOp, readonly FrameFacts[]>();
   readonly #changes = new Map<number, DatasetChange>();
+  readonly #rows = new Map<number, DatasetRow>();
   readonly #datasetNames = new Set<string>();
   #newBytes = 0;
 
@@ -113,6 +114,18 @@ export class EntryBuilder {
     const row = { dataset: this.#counters.dataset++, name: ref.name, timeMs, preset, metadata, schema, indexed };
     this.created.set(ref, { ...row, version: 0 });
     this.ops.push({ op: "dataset.add", ...row });
+  }
+
+  /** The row of a dataset as of the last entry, or as this one creates it. Looked up once. */
+  dataset(ref: DatasetRef): DatasetRow | undefined {
+    const created = this.created.get(ref);
+    if (created !== undefined) return created;
+    let row = this.#rows.get(ref.id);
+    if (row === undefined) {
+      row = this.catalog.datasetById(ref.id);
+      if (row !== undefined) this.#rows.set(ref.id, row);
+    }
+    return row;
   }
 
   nextFile(): number {
@@ -183,15 +196,15 @@ export class EntryBuilder {
     const ops: FramesOp[] = [];
     const close = (): void => {
       if (run.length === 0) return;
-      const ids = new Runs();
+      const ids = new RunsBuilder();
       for (const chunk of run) ids.push(this.#chunkIds.get(chunk)!);
       const offset = packOffset(run[0]!);
       const bytes = run.reduce((sum, chunk) => sum + chunk.frameBytes, 0);
-      const op: FramesOp = { op: "frames", pack: number, offset, bytes, chunks: ids.flat, ...(staged && { staged }) };
+      const op: FramesOp = { op: "frames", pack: number, offset, bytes, chunks: ids.runs, ...(staged && { staged }) };
       ops.push(op);
       this.#facts.set(op, frameFacts(run, offset));
       this.#newBytes += bytes;
-      if (staged) for (let at = 0; at < ids.flat.length; at += 2) this.stagedFirsts.push(ids.flat[at]!);
+      if (staged) for (let at = 0; at < ids.runs.length; at += 2) this.stagedFirsts.push(ids.runs[at]!);
       run = [];
     };
     for (const [index, chunk] of pack.chunks.entries()) {
@@ -239,10 +252,10 @@ export class EntryBuilder {
   /** Places the tail frames: one operation, or none. */
   tailOp(pack: number, offset: number): FramesOp | undefined {
     if (this.#tail.length === 0) return undefined;
-    const ids = new Runs();
+    const ids = new RunsBuilder();
     for (const chunk of this.#tail) ids.push(this.#chunkIds.get(chunk)!);
     const bytes = this.#tail.reduce((sum, chunk) => sum + chunk.frameBytes, 0);
-    const op: FramesOp = { op: "frames", pack, offset, bytes, chunks: ids.flat };
+    const op: FramesOp = { op: "frames", pack, offset, bytes, chunks: ids.runs };
     this.#facts.set(op, frameFacts(this.#tail, offset));
     return op;
   }
@@ -343,9 +356,9 @@ export class EntryBuilder {
     } else if ("bundle" in place) {
       facts = { bundle: this.#chunk(place.bundle), offset: place.offset };
     } else {
-      const runs = new Runs();
+      const runs = new RunsBuilder();
       for (const ref of place.chunks) runs.push(this.#chunk(ref));
-      facts = { runs: runs.flat };
+      facts = { runs: runs.runs };
     }
     return { role, dtype, shape, place: facts };
   }

@@ -1,6 +1,6 @@
 /** What stored tensors occupy: the frames that they need, each counted once. */
 import type { Catalog, StoredTensor } from "../catalog/catalog.ts";
-import { idsOf, Runs } from "./runs.ts";
+import { idsOf, RunsBuilder } from "../model/runs.ts";
 
 /** Tensors are looked up in slices of this many. */
 const TENSORS_AT_ONCE = 1000;
@@ -27,7 +27,7 @@ export function distinctChunks(catalog: Catalog, tensors: Iterable<number>): num
 
 /** Bytes of the frames of many tensors, shared ones once and in full. */
 export function tensorFootprint(catalog: Catalog, tensors: Iterable<number>): number {
-  const runs = new Runs();
+  const runs = new RunsBuilder();
   for (const chunk of distinctChunks(catalog, tensors)) runs.push(chunk);
-  return catalog.chunks(runs.flat).reduce((sum, row) => sum + row.frameBytes, 0);
+  return catalog.chunks(runs.runs).reduce((sum, row) => sum + row.frameBytes, 0);
 }

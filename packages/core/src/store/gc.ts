@@ -40,7 +40,7 @@ import { directoryBytes, directoryFiles } from "./directory-files.ts";
 import { withReserve } from "./disk-full.ts";
 import { expiryOps, splitAll } from "./expiry.ts";
 import { recordIdText } from "./record-id.ts";
-import { countOf } from "./runs.ts";
+import { countOfRuns } from "../model/runs.ts";
 import type { GcOptions, GcResult, VerifyProblem } from "./types.ts";
 
 /** Frames that a long import committed ahead of its last entry, and packs without an entry, are spared for so long. */
@@ -111,8 +111,8 @@ class Collection {
     const copied = victims.reduce((sum, { liveBytes }) => sum + liveBytes, 0);
     return {
       versions,
-      tensors: countOf(found.dead.tensors),
-      chunks: countOf(found.dead.chunks),
+      tensors: countOfRuns(found.dead.tensors),
+      chunks: countOfRuns(found.dead.chunks),
       bytesBefore,
       bytesAfter: bytesBefore - gone + copied + (copied > 0 ? PACK_HEADER_BYTES : 0),
       packsRewritten: victims.length,
@@ -133,8 +133,8 @@ class Collection {
     const orphans = await this.#tidy();
     return {
       versions,
-      tensors: countOf(dead.tensors),
-      chunks: countOf(dead.chunks),
+      tensors: countOfRuns(dead.tensors),
+      chunks: countOfRuns(dead.chunks),
       bytesBefore,
       bytesAfter: await directoryBytes(parts),
       packsRewritten: rewritten,
@@ -195,13 +195,22 @@ class Collection {
     if (gone.length === 0 && !(await this.#journalIsLong())) return 0;
     this.#check();
     const position: JournalPosition = await withReserve(reserve, () =>
-      journal.writeSnapshot(catalog.snapshotEntries(), { timeMs: Date.now() }),
+      journal.writeSnapshot(this.#paced(catalog.snapshotEntries()), { timeMs: Date.now() }),
     );
     catalog.moved(position);
     let removed = 0;
     for (const name of gone) if (await packs.drop(name)) removed += 1;
     await journal.dropOldGenerations();
     return removed;
+  }
+
+  /** The slices of a snapshot, with a turn for others between them. */
+  async *#paced(slices: Iterable<readonly Op[]>): AsyncGenerator<readonly Op[], void> {
+    for (const slice of slices) {
+      this.#check();
+      yield slice;
+      await setImmediate();
+    }
   }
 
   /** Packs that an earlier gc dropped but whose files it did not come to remove: in the journal, not in the catalog. */

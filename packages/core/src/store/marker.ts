@@ -1,6 +1,6 @@
 /**
  * The marker file `tensorcask.json`: tells that a directory is a store, of which format version, and what is fixed for its life.
- * It is written once, when the store is created, before anything else in it counts.
+ * It is written once, when the store is created; without it nothing else in the directory counts.
  */
 import { randomBytes } from "node:crypto";
 import { checkChunkElements, DEFAULT_CHUNK_ELEMENTS, StoreOpenError } from "@tensorcask/codec";
@@ -64,6 +64,11 @@ export async function readMarker(files: FileSystem, directory: string): Promise<
       "newer-format",
       `it has format version ${marker.version}; this Tensorcask knows up to ${FORMAT_VERSION}: update it`,
     );
+  }
+  try {
+    checkChunkElements(marker.chunkElements!);
+  } catch (cause) {
+    throw new StoreOpenError(directory, "damaged", `its ${MARKER_NAME} has an impossible chunkElements`, { cause });
   }
   return marker as Marker;
 }

@@ -10,6 +10,7 @@ import type { FileSystem } from "../files/file-system.ts";
 import { LOCK_FILES, WriterLock } from "../files/lock.ts";
 import { memoryFileSystem } from "../files/memory.ts";
 import { nodeFileSystem } from "../files/node.ts";
+import { STAGING_SUFFIX } from "../files/staging.ts";
 import { ReserveFile } from "../files/reserve.ts";
 import { Journal } from "../journal/journal.ts";
 import { FilePackStorage } from "../pack/pack-storage.ts";
@@ -22,9 +23,6 @@ import { createMarker, type Marker, readMarker } from "./marker.ts";
 import { catchUp } from "./recovery.ts";
 import { Store } from "./store.ts";
 import type { OpenOptions } from "./types.ts";
-
-/** Enough for the journal entry and the catalog pages of a delete or a gc. */
-export const RESERVE_BYTES: number = 256 * 1024;
 
 const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
 const LEAST_MEMORY_BYTES = 32 * 1024 * 1024;
@@ -72,7 +70,7 @@ export async function open(directory: string, options: OpenOptions, planInputs: 
     // A frame that did not shrink must fit in a slot, too.
     largestChunkBytes: marker.chunkElements * WIDEST_ELEMENT_BYTES + MAX_HEADER_BYTES,
   });
-  const reserve = new ReserveFile(files, `${root}/${RESERVE_NAME}`, RESERVE_BYTES);
+  const reserve = new ReserveFile(files, `${root}/${RESERVE_NAME}`);
   const reader = new ChunkReader({ catalog, packs, pool }, cacheBytes);
   const committer = new Committer({ catalog, journal, packs, lock, reserve }, options.waitMs ?? DEFAULT_WAIT_MS);
   const context = new StoreContext({
@@ -186,7 +184,10 @@ async function refuseForeign(files: FileSystem, root: string): Promise<void> {
   if (status === undefined) return;
   if (status.kind !== "directory") throw new StoreOpenError(root, "not-a-store", "it is not a directory");
   const ours = new Set([...LOCK_FILES, JOURNAL_NAME, PACKS_NAME]);
-  const others = (await files.list(root)).filter(({ name }) => !ours.has(name) && !name.startsWith("."));
+  // Half-written files are what a crash left of the creation of a store.
+  const others = (await files.list(root)).filter(
+    ({ name }) => !ours.has(name) && !name.startsWith(".") && !name.endsWith(STAGING_SUFFIX),
+  );
   if (others.length > 0) {
     const some = others.slice(0, 3).map(({ name }) => name);
     throw new StoreOpenError(root, "not-a-store", `it is not a store and not empty (${some.join(", ")}, ...); choose another directory`);

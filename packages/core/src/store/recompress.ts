@@ -28,7 +28,7 @@ import { currentTensors } from "./dataset-tensors.ts";
 import { distinctChunks } from "./footprint.ts";
 import { type FrameSpan, planSpans, readSpan } from "./frame-spans.ts";
 import { recordIdText } from "./record-id.ts";
-import { Runs } from "./runs.ts";
+import { RunsBuilder } from "../model/runs.ts";
 import type { LongCallOptions, RecompressResult } from "./types.ts";
 
 /** Chunks are looked up in slices of this many. */
@@ -168,22 +168,26 @@ class Recoder {
     const gone: number[] = [];
     const running = new Set<Promise<void>>();
     let failure: unknown;
-    for (const { pack, rows } of this.#byPack(ids)) {
-      for (const span of planSpans(rows, { maxBytes: slots.slotBytes, maxRawBytes: slots.slotBytes })) {
-        this.#check();
-        // A span takes one slot and gives it back by itself: nobody waits for a slot while holding one.
-        while (running.size >= Math.min(parallelism + 1, slots.limit - 1)) await Promise.race(running);
-        if (failure !== undefined) break;
-        const one = this.#span(pack, span, gone)
-          .catch((error: unknown) => {
-            failure ??= error;
-          })
-          .finally(() => running.delete(one));
-        running.add(one);
+    try {
+      for (const { pack, rows } of this.#byPack(ids)) {
+        for (const span of planSpans(rows, { maxBytes: slots.slotBytes, maxRawBytes: slots.slotBytes })) {
+          this.#check();
+          // A span takes one slot and gives it back by itself: nobody waits for a slot while holding one.
+          while (running.size >= Math.min(parallelism + 1, slots.limit - 1)) await Promise.race(running);
+          if (failure !== undefined) break;
+          const one = this.#span(pack, span, gone)
+            .catch((error: unknown) => {
+              failure ??= error;
+            })
+            .finally(() => running.delete(one));
+          running.add(one);
+        }
+        if (this.#sealedBytes >= COMMIT_BYTES) await this.#commit();
       }
-      if (this.#sealedBytes >= COMMIT_BYTES) await this.#commit();
+    } finally {
+      // Also when it is cancelled: nothing may go on writing behind the caller's back.
+      while (running.size > 0) await Promise.all(running);
     }
-    while (running.size > 0) await Promise.all(running);
     if (failure !== undefined) throw failure;
     if (gone.length === 0) return;
     if (tries === 1) throw new DamageError("packs", `chunk ${gone[0]} is missing with its pack`);
@@ -397,10 +401,10 @@ function adjacent(chunks: readonly Recoded[]): Recoded[][] {
 }
 
 function framesOp(pack: number, run: readonly Recoded[]): FramesOp {
-  const ids = new Runs();
+  const ids = new RunsBuilder();
   for (const { row } of run) ids.push(row.id);
   const bytes = run.reduce((sum, { facts }) => sum + facts.frameBytes, 0);
-  return { op: "frames", pack, offset: run[0]!.facts.offset, bytes, chunks: ids.flat };
+  return { op: "frames", pack, offset: run[0]!.facts.offset, bytes, chunks: ids.runs };
 }
 
 /** Names of the other datasets whose current versions use any of the chunks. */

@@ -128,9 +128,7 @@ function hasAddress(address: string, { dataset, version }: DatasetRow, { catalog
 
 /** The row of a dataset; one that this entry creates counts as empty, at version 0. */
 function rowOf(ref: DatasetRef, builder: EntryBuilder): DatasetRow {
-  const created = builder.created.get(ref);
-  if (created !== undefined) return created;
-  const row = builder.catalog.datasetById(ref.id);
+  const row = builder.dataset(ref);
   if (row === undefined) throw new NotFoundError("dataset", ref.name, "it was deleted");
   return row;
 }

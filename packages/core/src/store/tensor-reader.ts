@@ -22,7 +22,7 @@ import {
 import type { StoredTensor } from "../catalog/catalog.ts";
 import type { ArrayFacts } from "../model/entry.ts";
 import type { ChunkReader, ReadChunksOptions } from "./chunk-reader.ts";
-import { idsOf, sliceRuns } from "./runs.ts";
+import { idsOf, sliceRuns } from "../model/runs.ts";
 
 /** Gets consecutive source bytes; `offset` counts from the start of the tensor. `bytes` is only valid until the visit is over. */
 export type VisitBytes = (bytes: Uint8Array, offset: number) => void | Promise<void>;

@@ -25,6 +25,9 @@ export interface FramesResult {
 /** Bad chunks that are remembered with their reasons; beyond that only their ids are. */
 const MAX_REASONS = 2000;
 
+/** How often packs that came meanwhile are looked for. Imports bring new ones all the time, and checking need not keep up with them. */
+const MAX_ROUNDS = 3;
+
 /** Checks all live frames. `report` gets the bytes of the frames checked so far. */
 export async function verifyFrames(
   context: StoreContext,
@@ -35,7 +38,16 @@ export async function verifyFrames(
   const check = new FrameCheck(context, options, problems, report);
   const { catalog } = context;
   await problems.guard("catalog", async () => {
-    for (const pack of catalog.packs()) await check.pack(pack);
+    const seen = new Set<number>();
+    // gc may move what was not checked yet to packs that are new: they are looked for until there are none.
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const fresh = catalog.packs().filter(({ pack }) => !seen.has(pack));
+      if (fresh.length === 0) break;
+      for (const pack of fresh) {
+        seen.add(pack.pack);
+        await check.pack(pack);
+      }
+    }
   });
   problems.addChunks(check.reasons, catalog);
   return { chunks: check.chunks, bytes: check.bytes, bad: check.bad };
@@ -71,19 +83,22 @@ class FrameCheck {
     const maxBytes = slots.slotBytes;
     const running = new Set<Promise<void>>();
     let failure: unknown;
-    for (const span of planSpans(rows, { maxBytes, maxRawBytes: maxBytes })) {
-      checkSignal(this.#options);
-      // Each span takes one slot and gives it back by itself, so that nobody waits for a slot while holding one.
-      while (running.size >= Math.min(parallelism + 1, slots.limit - 1)) await Promise.race(running);
-      if (failure !== undefined) break;
-      const one = this.#span(pack.name, span)
-        .catch((error: unknown) => {
-          failure ??= error;
-        })
-        .finally(() => running.delete(one));
-      running.add(one);
+    try {
+      for (const span of planSpans(rows, { maxBytes, maxRawBytes: maxBytes })) {
+        checkSignal(this.#options);
+        // Each span takes one slot and gives it back by itself, so that nobody waits for a slot while holding one.
+        while (running.size >= Math.min(parallelism + 1, slots.limit - 1)) await Promise.race(running);
+        if (failure !== undefined) break;
+        const one = this.#span(pack.name, span)
+          .catch((error: unknown) => {
+            failure ??= error;
+          })
+          .finally(() => running.delete(one));
+        running.add(one);
+      }
+    } finally {
+      while (running.size > 0) await Promise.all(running);
     }
-    while (running.size > 0) await Promise.all(running);
     if (failure !== undefined) throw failure;
   }
 

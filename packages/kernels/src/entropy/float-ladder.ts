@@ -9,7 +9,11 @@ import type { Memory } from "./memory.ts";
 import { entropyBits, LADDER_SAMPLE_GROUPS, sampleStep } from "./plan.ts";
 import { finishStream, LADDER_BITS_WORTHWHILE, readHeader, storeStream } from "./stream.ts";
 
-/** Encodes the words in memory as a whole block; -1 when the data are not fit for this way. */
+/**
+ * Encodes the words in memory as a whole block.
+ *
+ * @returns the length of the block; -1 when other ways may do better, Infinity when nothing in the block is worth coding.
+ */
 export function encodeFloatLadder(memory: Memory, count: number, width: 2 | 4, out: Uint8Array): number {
   const { kernels, bytes, words, rest, planeStep } = memory;
   const step = sampleStep(count, LADDER_SAMPLE_GROUPS);
@@ -22,7 +26,8 @@ export function encodeFloatLadder(memory: Memory, count: number, width: 2 | 4, o
   }
   if (isWorthwhile(memory.mantissaCounts)) return -1;
   const plan = ladderPlan(upperBytes(memory.exponentCounts));
-  if (plan.rungs[0]?.length !== 3 || plan.bits > LADDER_BITS_WORTHWHILE) return -1;
+  if (plan.bits > LADDER_BITS_WORTHWHILE) return Number.POSITIVE_INFINITY;
+  if (plan.rungs[0]?.length !== 3) return -1;
   fillUp(bytes, words, count, width, plan.rungs[0][0]);
   const halves = rest + planeStep;
   const from = { width, symbols: words, lower: rest, halves };

@@ -1,7 +1,7 @@
 /**
  * Runs of ids, `[first, count, first, count, ...]`: lists of chunk, tensor and pack ids are long and mostly consecutive.
  */
-import type { Runs } from "../model/entry.ts";
+import type { Runs } from "./entry.ts";
 
 /** Collects ids into runs; ids one above the one before extend the last run. Keeps the order it is given. */
 export class RunsBuilder {
@@ -28,7 +28,7 @@ export function runsOf(ids: Iterable<number>): number[] {
 }
 
 /** How many ids the runs hold. */
-export function runsCount(runs: Runs): number {
+export function countOfRuns(runs: Runs): number {
   let count = 0;
   for (let at = 1; at < runs.length; at += 2) {
     count += runs[at]!;
@@ -44,4 +44,19 @@ export function* idsOf(runs: Runs): Generator<number> {
       yield id;
     }
   }
+}
+
+/** The runs of ids from the `from`th to before the `to`th. */
+export function sliceRuns(runs: Runs, from: number, to: number): Runs {
+  const slice: number[] = [];
+  let position = 0;
+  for (let index = 0; index < runs.length && position < to; index += 2) {
+    const first = runs[index]!;
+    const count = runs[index + 1]!;
+    const low = Math.max(from, position);
+    const high = Math.min(to, position + count);
+    if (low < high) slice.push(first + low - position, high - low);
+    position += count;
+  }
+  return slice;
 }

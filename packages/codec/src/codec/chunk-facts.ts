@@ -1,0 +1,201 @@
+/**
+ * What `auto` decides by: facts about a chunk, estimated from samples of its bytes and of its words. On plain
+ * weights they say within some ten microseconds that there is nothing to try.
+ */
+import type { DType } from "../tensor/dtype.ts";
+import { wordBytesOf } from "./planes.ts";
+import { hasRepeats, NOISE_BITS, sampleBytes } from "./sampling.ts";
+
+/** Words at one place of a chunk: `wordBytes` each, the first one behind `skip` bytes. */
+export interface WordPlace {
+  readonly wordBytes: number;
+  readonly skip: number;
+}
+
+/** What a sample says of words. */
+export interface WordFacts extends WordPlace {
+  /** Order-0 entropy of each byte of the words, least significant first. */
+  readonly placeBits: readonly number[];
+  /** Fraction of the words that are zero, all bits. */
+  readonly zeros: number;
+  /** Fraction of the sampled words that were not among those sampled before. */
+  readonly novelty: number;
+  /** Fraction of the words that equal the one before. */
+  readonly repeated: number;
+  /** Mean length in bits of the differences between neighbours, taken as sign-ordered integers. */
+  readonly differenceBits: number;
+}
+
+/** What is known of a chunk before anything is tried. */
+export interface ChunkFacts {
+  readonly dtype: DType;
+  /** Bytes of the words that the dtype is made of (2, 4, 8; else 1). */
+  readonly wordBytes: number;
+  /** Some byte of the words is noise: matches that span words are then hopeless, unless there are repeats. */
+  readonly someNoise: boolean;
+  /** Every byte of the words is noise. */
+  readonly allNoise: boolean;
+  readonly repeats: boolean;
+  /** Facts about the words of the dtype. */
+  readonly words: WordFacts;
+  /**
+   * For bytes that look like 2- or 4-byte numbers though their dtype does not say so (weights inside an
+   * opaque file); else 1.
+   */
+  readonly hiddenWordBytes: 1 | 2 | 4;
+  /** Whether sets of four opaque bytes come again more often than by chance. */
+  readonly hiddenMatches: boolean;
+  /** Words that opaque bytes may be made of, where they are mostly zero or take few values. */
+  readonly hiddenWords: readonly WordFacts[];
+}
+
+/**
+ * By how many bits a byte's place in a word must tell about its value, for bytes to count as hidden words.
+ */
+const HIDDEN_WORD_BITS = 0.25;
+
+/** Of weights and other numbers without matches, at least 97 in 100 sets of four bytes are new. */
+const MATCHES_NOVELTY = 0.955;
+
+type HiddenFacts = Pick<ChunkFacts, "hiddenWordBytes" | "hiddenMatches" | "hiddenWords">;
+const NOTHING_HIDDEN: HiddenFacts = { hiddenWordBytes: 1, hiddenMatches: false, hiddenWords: [] };
+
+/** Looks at a chunk. */
+export function chunkFacts(bytes: Uint8Array, dtype: DType): ChunkFacts {
+  const wordBytes = wordBytesOf(dtype);
+  const repeats = hasRepeats(bytes);
+  const words = sampleWords(bytes, { wordBytes, skip: 0 });
+  const noisy = words.placeBits.filter((bits) => bits >= NOISE_BITS).length;
+  const isOpaque = wordBytes === 1 && noisy === 0;
+  return {
+    dtype,
+    wordBytes,
+    someNoise: noisy > 0,
+    allNoise: noisy === wordBytes,
+    repeats,
+    words,
+    ...(isOpaque ? hiddenWords(bytes) : NOTHING_HIDDEN),
+  };
+}
+
+/** Words sampled: 256 equally likely values leave a novelty of 1/8, entropies are right to 0.03 bits. */
+const SAMPLED_WORDS = 2048;
+/** Taken in runs of neighbours, so that differences and repetition show. */
+const RUN_WORDS = 64;
+/** A bit per hash: two of the sampled words in a hundred collide, and count as known. */
+const HASH_BITS = 16;
+const known = new Uint32Array(2 ** (HASH_BITS - 5));
+const counts = new Uint16Array(8 * 256);
+/** n * log2(n), for entropies. */
+const weighted = Float64Array.from({ length: SAMPLED_WORDS + 1 }, (_, n) => (n < 2 ? 0 : n * Math.log2(n)));
+
+/** Samples the words at a place. */
+export function sampleWords(bytes: Uint8Array, { wordBytes, skip }: WordPlace): WordFacts {
+  const available = Math.floor(Math.max(0, bytes.length - skip) / wordBytes);
+  const whole = available <= SAMPLED_WORDS;
+  const samples = Math.min(available, SAMPLED_WORDS);
+  const runs = Math.ceil(samples / RUN_WORDS);
+  // Of 8-byte words the upper half decides about differences.
+  const topBytes = Math.min(wordBytes, 4);
+  const lowBytes = wordBytes - topBytes;
+  known.fill(0);
+  counts.fill(0, 0, wordBytes << 8);
+  let zeros = 0;
+  let fresh = 0;
+  let repeated = 0;
+  let differenceBits = 0;
+  for (let run = 0; run < runs; run++) {
+    const first = whole ? run * RUN_WORDS : Math.floor((run * (available - RUN_WORDS)) / (runs - 1));
+    const last = Math.min(first + RUN_WORDS, available);
+    let lowBefore = 0;
+    let topBefore = 0;
+    for (let index = first, at = skip + first * wordBytes; index < last; index++) {
+      let low = 0;
+      let top = 0;
+      for (let place = 0; place < lowBytes; place++) {
+        const byte = bytes[at++]!;
+        counts[(place << 8) | byte]!++;
+        low |= byte << (8 * place);
+      }
+      // The upper half ends up at the top of 32 bits, however wide it is.
+      for (let place = lowBytes; place < wordBytes; place++) {
+        const byte = bytes[at++]!;
+        counts[(place << 8) | byte]!++;
+        top = (top >>> 8) | (byte << 24);
+      }
+      if ((low | top) === 0) zeros++;
+      if (index > first) {
+        if (low === lowBefore && top === topBefore) repeated++;
+        else if (top === topBefore) differenceBits += bitLength(low - lowBefore);
+        else differenceBits += bitLength(ordered(top) - ordered(topBefore)) + 8 * (wordBytes - 4);
+      }
+      lowBefore = low;
+      topBefore = top;
+      const hash = Math.imul(top ^ Math.imul(low, 0x85ebca6b), 0x9e3779b1) >>> (32 - HASH_BITS);
+      const bit = 1 << (hash & 31);
+      if ((known[hash >> 5]! & bit) === 0) fresh++;
+      known[hash >> 5]! |= bit;
+    }
+  }
+  const placeBits: number[] = [];
+  for (let place = 0; place < wordBytes; place++) placeBits.push(entropyOf(place, samples));
+  const perWord = 1 / Math.max(1, samples);
+  const perPair = 1 / Math.max(1, samples - runs);
+  return {
+    wordBytes,
+    skip,
+    placeBits,
+    zeros: zeros * perWord,
+    novelty: fresh * perWord,
+    repeated: repeated * perPair,
+    differenceBits: differenceBits * perPair,
+  };
+}
+
+/** Order-0 entropy of the bytes counted for a place. */
+function entropyOf(place: number, samples: number): number {
+  if (samples === 0) return 0;
+  let sum = 0;
+  let distinct = 0;
+  for (let slot = place << 8; slot < (place + 1) << 8; slot++) {
+    const count = counts[slot]!;
+    sum += weighted[count]!;
+    distinct += count === 0 ? 0 : 1;
+  }
+  // Miller and Madow's correction, as in sampling.ts.
+  const bias = (distinct - 1) / (2 * samples * Math.LN2);
+  return Math.min(8, Math.log2(samples) - sum / samples + bias);
+}
+
+/** Bits of a difference, its sign included. */
+function bitLength(difference: number): number {
+  return 33 - Math.clz32(Math.abs(difference));
+}
+
+/** A float's bits as an integer in the order of values; differences of integers of one sign stay the same. */
+function ordered(word: number): number {
+  return word ^ ((word >> 31) & 0x7fffffff);
+}
+
+/**
+ * Words of 2 or 4 bytes that opaque bytes may be made of: whether a byte's place in them tells about its value,
+ * and for either width the alignment at which words are zero most often or take the fewest values.
+ */
+function hiddenWords(bytes: Uint8Array): HiddenFacts {
+  const places = [4, 2].map((wordBytes) =>
+    Array.from({ length: wordBytes }, (_, skip) => sampleWords(bytes, { wordBytes, skip })),
+  );
+  const likeliest = places.map((words) =>
+    words.reduce((a, b) => (b.zeros - b.novelty > a.zeros - a.novelty ? b : a)),
+  );
+  const [four, two] = places.map((words) => mean(words[0]!.placeBits)) as [number, number];
+  const { entropyBits } = sampleBytes(bytes);
+  const hidden = entropyBits - Math.min(four, two) >= HIDDEN_WORD_BITS;
+  const hiddenWordBytes = !hidden ? 1 : two - four > HIDDEN_WORD_BITS / 2 ? 4 : 2;
+  const hiddenMatches = places[0]!.some(({ novelty }) => novelty < MATCHES_NOVELTY);
+  return { hiddenWordBytes, hiddenMatches, hiddenWords: likeliest };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
