@@ -28,17 +28,29 @@ function progressBar(label: string): (progress: Progress) => void {
   return ({ phase, done, total }) => {
     const share = total === 0 ? 1 : done / total;
     const bar = "#".repeat(Math.round(share * 30)).padEnd(30, ".");
-    process.stderr.write(`\r   ${phase === "commit" ? "commit" : "import"} ${label.padEnd(16)} [${bar}] ${Math.floor(share * 100)} %  `);
+    process.stderr.write(
+      `\r   ${phase === "commit" ? "commit" : "import"} ${label.padEnd(16)} [${bar}] ${Math.floor(share * 100)} %  `,
+    );
     if (phase === "commit") process.stderr.write("\r\x1b[K");
   };
 }
 
 async function importModels(store: Store): Promise<void> {
-  explain("Import a base model and its two fine-tunes: every file is kept bit for bit, what they share is stored once.");
+  explain(
+    "Import a base model and its two fine-tunes: every file is kept bit for bit, what they share is stored once.",
+  );
   for (const model of ["base", "ft-full", "ft-lora-merged"]) {
-    const result = await store.importFile(join(data, model), { dataset: `llm/${model}`, onProgress: progressBar(model) });
-    const shared = result.tensorsShared === 0 ? "nothing shared" : `${result.tensorsShared} of ${result.tensors} tensors were there already`;
-    print([`${result.dataset.padEnd(20)} ${formatBytes(result.originalBytes)} in, ${formatBytes(result.newBytes)} new on disk, ${shared}`]);
+    const result = await store.importFile(join(data, model), {
+      dataset: `llm/${model}`,
+      onProgress: progressBar(model),
+    });
+    const shared =
+      result.tensorsShared === 0
+        ? "nothing shared"
+        : `${result.tensorsShared} of ${result.tensors} tensors were there already`;
+    print([
+      `${result.dataset.padEnd(20)} ${formatBytes(result.originalBytes)} in, ${formatBytes(result.newBytes)} new on disk, ${shared}`,
+    ]);
   }
   const { datasets } = await store.stats();
   console.log();
@@ -51,7 +63,9 @@ async function readRow(store: Store): Promise<void> {
   const started = performance.now();
   const row = (await model.slice("lm_head.weight", [-1, [0, 8]], { as: "float32" }))!;
   const milliseconds = performance.now() - started;
-  print([`lm_head.weight[-1, 0:8] = ${[...(row.data as Float32Array)].map((value) => value.toFixed(4)).join(", ")}  (${milliseconds.toFixed(2)} ms)`]);
+  print([
+    `lm_head.weight[-1, 0:8] = ${[...(row.data as Float32Array)].map((value) => value.toFixed(4)).join(", ")}  (${milliseconds.toFixed(2)} ms)`,
+  ]);
 }
 
 async function comparePresets(store: Store): Promise<void> {
@@ -74,8 +88,12 @@ async function comparePresets(store: Store): Promise<void> {
     const stats = await other.stats("one");
     const info = (await dataset.info(name))!;
     await other.close();
-    const largest = (back.data as Float32Array).reduce((most, value, index) => Math.max(most, Math.abs(value - source[index]!)), 0);
-    const speed = (milliseconds: number): string => `${(source.byteLength / 1000 / milliseconds).toFixed(0)} MB/s`;
+    const largest = (back.data as Float32Array).reduce(
+      (most, value, index) => Math.max(most, Math.abs(value - source[index]!)),
+      0,
+    );
+    const speed = (milliseconds: number): string =>
+      `${(source.byteLength / 1000 / milliseconds).toFixed(0)} MB/s`;
     const snr = info.quantization?.error.snrDb;
     rows.push([
       preset.name,
@@ -106,7 +124,9 @@ async function comparePresets(store: Store): Promise<void> {
 }
 
 async function switchPreset(store: Store): Promise<void> {
-  explain("Switch a dataset's preset at runtime and insert under the new one: old tensors stay as they are and readable.");
+  explain(
+    "Switch a dataset's preset at runtime and insert under the new one: old tensors stay as they are and readable.",
+  );
   const dataset = (await store.dataset("classifier"))!;
   const before = dataset.preset().name;
   const { preset, tensorsKept } = await dataset.setPreset("maximum");
@@ -126,11 +146,15 @@ async function exportAndCompare(store: Store): Promise<void> {
   const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
   for (const { path, target, bytes } of files) {
     const same = sha256(target) === sha256(join(data, "ft-full", path));
-    print([`${path.padEnd(24)} ${formatBytes(bytes).padStart(10)}  ${same ? "byte for byte the original" : "DIFFERS"}`]);
+    print([
+      `${path.padEnd(24)} ${formatBytes(bytes).padStart(10)}  ${same ? "byte for byte the original" : "DIFFERS"}`,
+    ]);
     if (!same) process.exitCode = 1;
   }
   const check = await store.verify({ deep: true });
-  print([`verify --deep: ${check.chunks} chunks decoded and hashed, ${check.files} files, ${check.ok ? "no damage" : "DAMAGE"}`]);
+  print([
+    `verify --deep: ${check.chunks} chunks decoded and hashed, ${check.files} files, ${check.ok ? "no damage" : "DAMAGE"}`,
+  ]);
   if (!check.ok) process.exitCode = 1;
 }
 
@@ -142,7 +166,9 @@ async function statistics(store: Store): Promise<void> {
   print(layerTable(await store.stats("llm/ft-lora-merged")));
 }
 
-console.log(`Tensorcask demo: real models in, shared, compressed, read back, out again. The store is in ${relative(process.cwd(), scratch) || scratch}`);
+console.log(
+  `Tensorcask demo: real models in, shared, compressed, read back, out again. The store is in ${relative(process.cwd(), scratch) || scratch}`,
+);
 const store = await openStore(join(scratch, "store"));
 try {
   await importModels(store);

@@ -11,7 +11,9 @@ const store = await openStore(join(scratch, "zoo"));
 const base = await store.importFile(join(models, "base"), { dataset: "llm/base" });
 const tuned = await store.importFile(join(models, "ft-lora-merged"), { dataset: "llm/ft-lora-merged" });
 console.log(`base: ${base.originalBytes} bytes in, ${base.newBytes} on disk`);
-console.log(`fine-tune: ${tuned.tensorsShared} of ${tuned.tensors} tensors shared, ${tuned.newBytes} new bytes`);
+console.log(
+  `fine-tune: ${tuned.tensorsShared} of ${tuned.tensors} tensors shared, ${tuned.newBytes} new bytes`,
+);
 
 await store.exportDataset("llm/ft-lora-merged", join(scratch, "out"));
 const original = readFileSync(join(models, "ft-lora-merged", "model.safetensors"));

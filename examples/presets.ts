@@ -11,11 +11,20 @@ await dataset.insert(tensor, { name: "exact" });
 await dataset.setPreset("balanced"); // from now on; "exact" stays exact
 await dataset.insert(tensor, { name: "half" });
 
-await store.definePreset("tiny", { quantizer: { id: "int8", granularity: "channel" }, codec: ["planes", { id: "zstd", level: 9 }] });
+await store.definePreset("tiny", {
+  quantizer: { id: "int8", granularity: "channel" },
+  codec: ["planes", { id: "zstd", level: 9 }],
+});
 await dataset.insert(tensor, { name: "int8", preset: "tiny" });
 
 for await (const record of dataset.records()) {
   const error = record.quantization?.error.maxAbsolute ?? 0;
-  console.log(record.name, "quantizer:", record.quantization?.quantizer ?? "none", "largest error:", error.toExponential(2));
+  console.log(
+    record.name,
+    "quantizer:",
+    record.quantization?.quantizer ?? "none",
+    "largest error:",
+    error.toExponential(2),
+  );
 }
 await store.close();

@@ -6,7 +6,10 @@ const images = await store.createDataset("images", { indexed: ["label"] });
 
 const data = Float32Array.from({ length: 3 * 4 * 4 }, (_, index) => index / 10);
 await images.insert({ dtype: "float32", shape: [3, 4, 4], data }, { name: "cat", metadata: { label: 3 } });
-await images.insert({ dtype: "float32", shape: [3, 4, 4], data: data.map((value) => -value) }, { name: "dog", metadata: { label: 5 } });
+await images.insert(
+  { dtype: "float32", shape: [3, 4, 4], data: data.map((value) => -value) },
+  { name: "dog", metadata: { label: 5 } },
+);
 
 const cat = await images.get("cat");
 console.log("cat:", cat?.dtype, cat?.shape);

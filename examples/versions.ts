@@ -4,12 +4,21 @@ import { openStore } from "@tensorcask/core";
 
 const store = await openStore(":memory:");
 const weights = await store.createDataset("weights");
-const vector = (...values: number[]) => ({ dtype: "float32", shape: [values.length], data: Float32Array.from(values) });
+const vector = (...values: number[]) => ({
+  dtype: "float32",
+  shape: [values.length],
+  data: Float32Array.from(values),
+});
 
 await weights.insert(vector(1, 2, 3), { name: "w" });
 await weights.tag("first");
 await weights.update("w", { tensor: vector(4, 5, 6) });
-console.log("now:", (await weights.get("w"))?.data, "at 'first':", (await weights.at("first").get("w"))?.data);
+console.log(
+  "now:",
+  (await weights.get("w"))?.data,
+  "at 'first':",
+  (await weights.at("first").get("w"))?.data,
+);
 
 await weights.rollback("first");
 console.log("after rollback:", (await weights.get("w"))?.data, "version", weights.version);

@@ -8,7 +8,9 @@ const examples = join(import.meta.dirname, "..", "examples");
 const names = readdirSync(examples).filter((name) => name.endsWith(".ts") && name !== "demo.ts");
 
 it.each(names)("%s", (name) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(examples, name)], { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(examples, name)], {
+    encoding: "utf8",
+  });
   expect(stderr).toBe("");
   expect(status).toBe(0);
   // Ids, times and speeds differ from run to run; none of the examples prints any.

@@ -14,7 +14,18 @@ const unordered: ReadonlySet<string> = new Set(["kernels", "cli"]);
 /** Lowest first; folders in one list do not know each other. `index.ts` is on top, `platform` is reached by `#platform` only. */
 const layers: Record<string, readonly (readonly string[])[]> = {
   kernels: [[".", "load", "entropy", "reference"]],
-  codec: [["errors"], ["platform"], ["bytes"], ["tensor"], ["quantize"], ["codec"], ["chunk"], ["frame"], ["preset"], ["."]],
+  codec: [
+    ["errors"],
+    ["platform"],
+    ["bytes"],
+    ["tensor"],
+    ["quantize"],
+    ["codec"],
+    ["chunk"],
+    ["frame"],
+    ["preset"],
+    ["."],
+  ],
   core: [["files"], ["model"], ["pack", "journal", "catalog"], ["workers"], ["store"], ["format"], ["."]],
   stats: [["."]],
   cli: [[".", "commands"]],
@@ -37,7 +48,8 @@ function sources(folder: string): string[] {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(file, "utf8");
-  const statement = /(?:^|\n)(?:import|export)\s[^;"']*?\sfrom\s+["']([^"']+)["']|(?:^|\n)import\s+["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g;
+  const statement =
+    /(?:^|\n)(?:import|export)\s[^;"']*?\sfrom\s+["']([^"']+)["']|(?:^|\n)import\s+["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g;
   return [...text.matchAll(statement)].map((match) => (match[1] ?? match[2] ?? match[3])!);
 }
 
@@ -53,7 +65,9 @@ describe.each(Object.keys(layers))("package %s", (name) => {
   const files = sources(source);
 
   it("has only known folders", () => {
-    const unknown = new Set(files.map((file) => folderOf(source, file)).filter((folder) => levelOf(folder) < 0));
+    const unknown = new Set(
+      files.map((file) => folderOf(source, file)).filter((folder) => levelOf(folder) < 0),
+    );
     expect([...unknown]).toEqual([]);
   });
 
@@ -63,7 +77,8 @@ describe.each(Object.keys(layers))("package %s", (name) => {
       const folder = folderOf(source, file);
       for (const target of importsOf(file).filter((specifier) => specifier.startsWith("."))) {
         const other = folderOf(source, resolve(dirname(file), target));
-        if (other !== folder && levelOf(other) >= levelOf(folder)) wrong.push(`${relative(packages, file)} imports ${target}`);
+        if (other !== folder && levelOf(other) >= levelOf(folder))
+          wrong.push(`${relative(packages, file)} imports ${target}`);
       }
     }
     expect(wrong).toEqual([]);
@@ -76,7 +91,8 @@ describe.each(Object.keys(layers))("package %s", (name) => {
         const match = /^@tensorcask\/([a-z]+)(.*)$/.exec(target);
         if (match === null) continue;
         const known = packagesBelow[name]!.includes(match[1]!);
-        if (!known || (match[2] !== "" && match[2] !== "/reference")) wrong.push(`${relative(packages, file)} imports ${target}`);
+        if (!known || (match[2] !== "" && match[2] !== "/reference"))
+          wrong.push(`${relative(packages, file)} imports ${target}`);
       }
     }
     expect(wrong).toEqual([]);
@@ -90,7 +106,8 @@ describe("what browsers run", () => {
       const source = join(packages, name, "src");
       for (const file of sources(source)) {
         if (/(^|\/)(platform\/node|load-node|load\/node)\b/.test(relative(source, file))) continue;
-        for (const target of importsOf(file)) if (target.startsWith("node:")) wrong.push(`${relative(packages, file)} imports ${target}`);
+        for (const target of importsOf(file))
+          if (target.startsWith("node:")) wrong.push(`${relative(packages, file)} imports ${target}`);
       }
     }
     expect(wrong).toEqual([]);

@@ -27,7 +27,10 @@ function noise(bytes: number, seed: number): Uint8Array {
 }
 
 /** Size of a closed store's directory after `fill`. */
-async function directoryBytes(name: string, fill: (store: Awaited<ReturnType<typeof openStore>>) => Promise<void>): Promise<number> {
+async function directoryBytes(
+  name: string,
+  fill: (store: Awaited<ReturnType<typeof openStore>>) => Promise<void>,
+): Promise<number> {
   const store = await openStore(join(scratch, name), { preset: "none", chunkElements: 1024 });
   await fill(store);
   await store.close();

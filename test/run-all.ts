@@ -41,7 +41,10 @@ function runTests(project: string): void {
     `--outputFile.json=${report}`,
   ]);
   try {
-    const counts = JSON.parse(readFileSync(report, "utf8")) as { numPassedTests: number; numFailedTests: number };
+    const counts = JSON.parse(readFileSync(report, "utf8")) as {
+      numPassedTests: number;
+      numFailedTests: number;
+    };
     passed += counts.numPassedTests;
     failed += counts.numFailedTests;
     if (!ok && counts.numFailedTests === 0) failed += 1;

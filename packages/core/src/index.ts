@@ -19,17 +19,24 @@ export async function openStore(directory: string, options: OpenOptions = {}): P
   return open(directory, options, planInputs);
 }
 
-export type { FileSystem, OpenFile } from "./files/file-system.ts";
 export { failingFileSystem } from "./files/failing.ts";
+export type { FileSystem, OpenFile } from "./files/file-system.ts";
 export { memoryFileSystem } from "./files/memory.ts";
 export { nodeFileSystem } from "./files/node.ts";
-export { recordingFileSystem } from "./files/recording.ts";
 export { checkDatasetName } from "./files/paths.ts";
+export { recordingFileSystem } from "./files/recording.ts";
 export { planInputs, planSource } from "./format/inputs.ts";
 export { readSafetensorsHeader } from "./format/safetensors/header.ts";
 export { layoutSafetensors } from "./format/safetensors/writer.ts";
 export type { Json, JsonObject, QuantizationFacts } from "./model/entry.ts";
-export { bufferSource, fileSource, type FilePlan, type OpenSource, type PlanPart, type Source } from "./model/plan.ts";
+export {
+  bufferSource,
+  type FilePlan,
+  fileSource,
+  type OpenSource,
+  type PlanPart,
+  type Source,
+} from "./model/plan.ts";
 export { addressOf } from "./store/address.ts";
 export { Dataset } from "./store/dataset.ts";
 export { DatasetView } from "./store/dataset-view.ts";

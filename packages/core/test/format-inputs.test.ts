@@ -5,10 +5,10 @@ import { dirname, join } from "node:path";
 import { InvalidFileError, UsageError } from "@tensorcask/codec";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { FileSystem } from "../src/files/file-system.ts";
+import { exportTarget } from "../src/files/links.ts";
 import { memoryFileSystem } from "../src/files/memory.ts";
 import { nodeFileSystem } from "../src/files/node.ts";
 import { type PlanInputsOptions, planInputs, planSource } from "../src/format/inputs.ts";
-import { exportTarget } from "../src/files/links.ts";
 import { bufferSource, type FilePlan, fileSource } from "../src/model/plan.ts";
 import { entry, fileOf } from "./format-safetensors-cases.ts";
 

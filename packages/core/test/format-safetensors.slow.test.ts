@@ -1,8 +1,8 @@
 import { InvalidFileError } from "@tensorcask/codec";
 import { describe, expect, it } from "vitest";
-import type { Source } from "../src/model/plan.ts";
 import { MAX_HEADER_BYTES, parseSafetensorsHeader } from "../src/format/safetensors/header.ts";
 import { safetensors } from "../src/format/safetensors/plan.ts";
+import type { Source } from "../src/model/plan.ts";
 import { coveredBytes, entry, mutate, numbers, realHeaders } from "./format-safetensors-cases.ts";
 
 describe("safetensors, at length", () => {

@@ -10,10 +10,10 @@ import {
 } from "@tensorcask/codec";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bufferSource, type Source } from "../src/model/plan.ts";
 import { MAX_RANK, readSafetensorsHeader, type SafetensorsHeader } from "../src/format/safetensors/header.ts";
 import { safetensors } from "../src/format/safetensors/plan.ts";
 import { layoutSafetensors, type TensorToWrite } from "../src/format/safetensors/writer.ts";
+import { bufferSource, type Source } from "../src/model/plan.ts";
 import {
   coveredBytes,
   entry,

@@ -1,7 +1,6 @@
 import { InvalidFileError } from "@tensorcask/codec";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bufferSource, type FilePlan } from "../src/model/plan.ts";
 import { formatOf } from "../src/format/registry.ts";
 import { parseSafetensorsHeader } from "../src/format/safetensors/header.ts";
 import { planSafetensors } from "../src/format/safetensors/plan.ts";
@@ -11,6 +10,7 @@ import {
   parseShardIndex,
   safetensorsIndex,
 } from "../src/format/safetensors/shards.ts";
+import { bufferSource, type FilePlan } from "../src/model/plan.ts";
 import { entry } from "./format-safetensors-cases.ts";
 
 const parse = (json: string): Map<string, string> =>

@@ -1,21 +1,40 @@
+import { join } from "node:path";
 import { ConflictError, NotFoundError, UsageError } from "@tensorcask/codec";
 import * as fc from "fast-check";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { bytesOf, expectTensor, failureOf, floats, framesIn, kinds, newStore, openTestStore, randomTensor, sameBytes, scalar, temporaryDirectory } from "./store-harness.ts";
+import {
+  bytesOf,
+  expectTensor,
+  failureOf,
+  floats,
+  framesIn,
+  kinds,
+  newStore,
+  openTestStore,
+  randomTensor,
+  sameBytes,
+  scalar,
+  temporaryDirectory,
+} from "./store-harness.ts";
 
 describe.each(kinds)("append (%s)", (kind) => {
   test("adds rows along axis 0; the record keeps its id, old versions stay", async () => {
     const store = await newStore(kind, { chunkElements: 1024 });
     const dataset = await store.createDataset("a");
     const all = floats([1000, 50], 1);
-    const rows = (from: number, to: number) => ({ dtype: "float32", shape: [to - from, 50], data: all.data.slice(from * 50, to * 50) });
+    const rows = (from: number, to: number) => ({
+      dtype: "float32",
+      shape: [to - from, 50],
+      data: all.data.slice(from * 50, to * 50),
+    });
     const id = await dataset.insert(rows(0, 1), { name: "series", metadata: { unit: "m" } });
     const cuts = [1, 2, 20, 21, 60, 61, 500, 500, 999, 1000];
-    for (let index = 1; index < cuts.length; index++) await dataset.append("series", rows(cuts[index - 1]!, cuts[index]!));
+    for (let index = 1; index < cuts.length; index++)
+      await dataset.append("series", rows(cuts[index - 1]!, cuts[index]!));
     expectTensor(await dataset.get("series"), all);
     expect(await dataset.info("series")).toMatchObject({ id, metadata: { unit: "m" }, shape: [1000, 50] });
-    for (const [index, cut] of cuts.entries()) expectTensor(await dataset.at(index + 1).get("series"), rows(0, cut) as never);
+    for (const [index, cut] of cuts.entries())
+      expectTensor(await dataset.at(index + 1).get("series"), rows(0, cut) as never);
     // What was appended to is the same tensor as one that was stored at once.
     await dataset.insert(all, { name: "at once" });
     expect((await dataset.get("at once"))!.data).toEqual((await dataset.get("series"))!.data);
@@ -27,9 +46,14 @@ describe.each(kinds)("append (%s)", (kind) => {
     await dataset.insert(floats([4, 5]), { name: "x" });
     await dataset.insert(scalar(1), { name: "scalar" });
     await dataset.insert(floats([100, 100]), { name: "int8", preset: "int8_only" });
-    expect(await failureOf(dataset.append("x", floats([1, 6])))).toMatchObject({ tag: "usage", field: "shape" });
+    expect(await failureOf(dataset.append("x", floats([1, 6])))).toMatchObject({
+      tag: "usage",
+      field: "shape",
+    });
     expect(await failureOf(dataset.append("x", floats([5])))).toMatchObject({ field: "shape" });
-    expect(await failureOf(dataset.append("x", randomTensor("float64", [1, 5])))).toMatchObject({ field: "dtype" });
+    expect(await failureOf(dataset.append("x", randomTensor("float64", [1, 5])))).toMatchObject({
+      field: "dtype",
+    });
     expect(await failureOf(dataset.append("scalar", scalar(1)))).toBeInstanceOf(UsageError);
     expect((await failureOf(dataset.append("int8", floats([1, 100])))).message).toContain("int8");
     expect(await failureOf(dataset.append("nobody", floats([1, 5])))).toBeInstanceOf(NotFoundError);
@@ -42,7 +66,11 @@ describe.each(kinds)("append (%s)", (kind) => {
     const store = await newStore(kind);
     const dataset = await store.createDataset("a");
     await dataset.insert({ dtype: "int32", shape: [1], data: new Int32Array([0]) }, { name: "log" });
-    await Promise.all(Array.from({ length: 20 }, (_, value) => dataset.append("log", { dtype: "int32", shape: [1], data: new Int32Array([value + 1]) })));
+    await Promise.all(
+      Array.from({ length: 20 }, (_, value) =>
+        dataset.append("log", { dtype: "int32", shape: [1], data: new Int32Array([value + 1]) }),
+      ),
+    );
     expect([...(await dataset.get("log"))!.data]).toEqual(Array.from({ length: 21 }, (_, value) => value));
   });
 
@@ -51,12 +79,19 @@ describe.each(kinds)("append (%s)", (kind) => {
     const dataset = await store.createDataset("a");
     for (let round = 0; round < 8; round++) {
       await dataset.insert(floats([3000], 1), { name: "x", replace: true });
-      const [appended] = await Promise.allSettled([dataset.append("x", floats([1000], 2)), dataset.update("x", { tensor: floats([10], 3) })]);
+      const [appended] = await Promise.allSettled([
+        dataset.append("x", floats([1000], 2)),
+        dataset.update("x", { tensor: floats([10], 3) }),
+      ]);
       const { data } = (await dataset.get("x"))!;
       if (appended.status === "rejected") expect(appended.reason).toBeInstanceOf(ConflictError);
       const possible = [[...floats([10], 3).data], [...floats([10], 3).data, ...floats([1000], 2).data]];
       expect(possible.map((one) => one.length)).toContain(data.length);
-      expect(possible.some((one) => sameBytes(bytesOf({ data: new Float32Array(one) }), bytesOf({ data: data as Float32Array })))).toBe(true);
+      expect(
+        possible.some((one) =>
+          sameBytes(bytesOf({ data: new Float32Array(one) }), bytesOf({ data: data as Float32Array })),
+        ),
+      ).toBe(true);
     }
   });
 });
@@ -88,7 +123,11 @@ test("two handles append to one record without losing rows", async () => {
       const mine = (await store.dataset("a"))!;
       for (let count = 0; count < 15; count++) {
         try {
-          await mine.append("log", { dtype: "int32", shape: [1], data: new Int32Array([side * 100 + count]) });
+          await mine.append("log", {
+            dtype: "int32",
+            shape: [1],
+            data: new Int32Array([side * 100 + count]),
+          });
           appended += 1;
         } catch (error) {
           expect(error).toBeInstanceOf(ConflictError);

@@ -10,7 +10,10 @@ const dataset = (await store.dataset(name))!;
 process.stdout.write("started\n");
 for (let index = 0; index < Number(count); index++) {
   const data = new Float32Array(2000).fill(index);
-  await dataset.insert({ dtype: "float32", shape: [2000], data }, { name: `${prefix}${index}`, metadata: { prefix, index } });
+  await dataset.insert(
+    { dtype: "float32", shape: [2000], data },
+    { name: `${prefix}${index}`, metadata: { prefix, index } },
+  );
 }
 await store.close();
 process.stdout.write("done\n");

@@ -1,13 +1,27 @@
-import { LockTimeoutError } from "@tensorcask/codec";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { LockTimeoutError } from "@tensorcask/codec";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { contentOf, expectTensor, failureOf, floats, frameBytesIn, framesIn, namesOf, openTestStore, scalar, temporaryDirectory, writeSafetensors } from "./store-harness.ts";
+import {
+  contentOf,
+  expectTensor,
+  failureOf,
+  floats,
+  frameBytesIn,
+  framesIn,
+  namesOf,
+  openTestStore,
+  scalar,
+  temporaryDirectory,
+  writeSafetensors,
+} from "./store-harness.ts";
 
 /** Starts a script of this folder and waits for its first word. */
 async function start(script: string, ...words: string[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, script), ...words], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [join(import.meta.dirname, script), ...words], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   await once(child.stdout!, "data");
   return child;
@@ -21,14 +35,21 @@ describe("two handles in one process", () => {
     await Promise.all(
       handles.map(async (store, side) => {
         const dataset = (await store.dataset("a"))!;
-        for (let n = 0; n < 30; n++) await dataset.insert(floats([1200], side * 100 + n), { name: `${side}.${n}` });
+        for (let n = 0; n < 30; n++)
+          await dataset.insert(floats([1200], side * 100 + n), { name: `${side}.${n}` });
       }),
     );
     const expected = [0, 1].flatMap((side) => Array.from({ length: 30 }, (_, n) => `${side}.${n}`)).sort();
     for (const store of handles) {
       const dataset = (await store.dataset("a"))!;
       expect((await namesOf(dataset.records())).sort()).toEqual(expected);
-      for (const [side, n] of [[0, 29], [1, 29], [0, 0], [1, 15]] as const) expectTensor(await dataset.get(`${side}.${n}`), floats([1200], side * 100 + n));
+      for (const [side, n] of [
+        [0, 29],
+        [1, 29],
+        [0, 0],
+        [1, 15],
+      ] as const)
+        expectTensor(await dataset.get(`${side}.${n}`), floats([1200], side * 100 + n));
       expect(dataset.version).toBe(60);
     }
     const hashes = framesIn(directory).map(({ hash }) => hash);
@@ -36,7 +57,9 @@ describe("two handles in one process", () => {
     expect(hashes).toHaveLength(60);
     // A third one, that finds only what is on the disk.
     const third = await openTestStore(directory);
-    expect(await contentOf((await third.dataset("a"))!)).toEqual(await contentOf((await handles[0]!.dataset("a"))!));
+    expect(await contentOf((await third.dataset("a"))!)).toEqual(
+      await contentOf((await handles[0]!.dataset("a"))!),
+    );
   });
 
   test("import at once into one dataset", async () => {
@@ -46,7 +69,10 @@ describe("two handles in one process", () => {
     const common = floats([300, 400], 1);
     await Promise.all(
       handles.map(async (store, side) => {
-        const path = writeSafetensors(join(folder, `m${side}.safetensors`), { common, own: floats([5000], side + 2) });
+        const path = writeSafetensors(join(folder, `m${side}.safetensors`), {
+          common,
+          own: floats([5000], side + 2),
+        });
         return store.importFile(path, { dataset: "a" });
       }),
     );
@@ -64,7 +90,8 @@ describe("two handles in one process", () => {
     const directory = join(temporaryDirectory(), "store");
     const handles = await Promise.all([0, 1, 2].map(() => openTestStore(directory)));
     await Promise.all(handles.map((store, side) => store.createDataset(`d${side}`)));
-    for (const store of handles) expect((await store.datasets()).map(({ name }) => name)).toEqual(["d0", "d1", "d2"]);
+    for (const store of handles)
+      expect((await store.datasets()).map(({ name }) => name)).toEqual(["d0", "d1", "d2"]);
   });
 
   test("a deleted or renamed dataset is so for both", async () => {
@@ -94,12 +121,18 @@ describe("two processes", () => {
     const child = await start("store-child.ts", directory, "a", String(count), "child");
     const exit = once(child, "exit");
     for (let n = 0; n < count; n++) {
-      await dataset.insert({ dtype: "float32", shape: [2000], data: new Float32Array(2000).fill(n) }, { name: `own${n}` });
+      await dataset.insert(
+        { dtype: "float32", shape: [2000], data: new Float32Array(2000).fill(n) },
+        { name: `own${n}` },
+      );
       expectTensor(await pinned.get("first"), floats([70_000], 1));
       expect(await pinned.count()).toBe(1);
     }
     expect((await exit)[0]).toBe(0);
-    const names = [...Array.from({ length: count }, (_, n) => [`own${n}`, `child${n}`]).flat(), "first"].sort();
+    const names = [
+      ...Array.from({ length: count }, (_, n) => [`own${n}`, `child${n}`]).flat(),
+      "first",
+    ].sort();
     expect((await namesOf(dataset.records())).sort()).toEqual(names);
     expect(await dataset.count({ where: { prefix: "child" } })).toBe(count);
     for (const n of [0, 13, count - 1]) expect((await dataset.get(`child${n}`))!.data[1999]).toBe(n);
@@ -166,7 +199,8 @@ test("a reader sees whole commits only, while a writer commits", async () => {
   const writer = await openTestStore(directory);
   const reader = await openTestStore(directory, { readOnly: true }).catch(() => undefined);
   const dataset = await writer.createDataset("a");
-  const pair = (n: number) => ["left", "right"].map((name) => ({ tensor: floats([1500], n), name, replace: true }));
+  const pair = (n: number) =>
+    ["left", "right"].map((name) => ({ tensor: floats([1500], n), name, replace: true }));
   await dataset.insertMany(pair(0));
   let over = false;
   const writing = (async () => {

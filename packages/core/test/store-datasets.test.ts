@@ -1,12 +1,14 @@
-import {
-  AlreadyExistsError,
-  ClosedError,
-  LimitError,
-  NotFoundError,
-  UsageError,
-} from "@tensorcask/codec";
+import { AlreadyExistsError, ClosedError, LimitError, NotFoundError, UsageError } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
-import { failureOf, floats, kinds, newStore, openTestStore, scalar, temporaryDirectory } from "./store-harness.ts";
+import {
+  failureOf,
+  floats,
+  kinds,
+  newStore,
+  openTestStore,
+  scalar,
+  temporaryDirectory,
+} from "./store-harness.ts";
 
 describe.each(kinds)("datasets of a store (%s)", (kind) => {
   test("are created, found, listed, renamed and deleted", async () => {
@@ -29,7 +31,12 @@ describe.each(kinds)("datasets of a store (%s)", (kind) => {
     await store.deleteDataset("acme/pictures");
     expect(await store.dataset("acme/pictures")).toBeUndefined();
     expect((await store.datasets()).map(({ name }) => name)).toEqual(["acme/model"]);
-    for (const use of [() => images.get("one"), () => images.insert(scalar(1)), () => images.count(), async () => images.version]) {
+    for (const use of [
+      () => images.get("one"),
+      () => images.insert(scalar(1)),
+      () => images.count(),
+      async () => images.version,
+    ]) {
       const failure = await failureOf(use());
       expect(failure).toBeInstanceOf(NotFoundError);
       expect(failure.message).toContain("deleted");
@@ -40,13 +47,38 @@ describe.each(kinds)("datasets of a store (%s)", (kind) => {
     const store = await newStore(kind);
     await store.createDataset("a");
     await store.createDataset("b");
-    expect(await failureOf(store.createDataset("a"))).toMatchObject({ tag: "already-exists", kind: "dataset", taken: "a" });
+    expect(await failureOf(store.createDataset("a"))).toMatchObject({
+      tag: "already-exists",
+      kind: "dataset",
+      taken: "a",
+    });
     expect(await failureOf(store.renameDataset("a", "b"))).toBeInstanceOf(AlreadyExistsError);
-    expect(await failureOf(store.renameDataset("missing", "c"))).toMatchObject({ tag: "not-found", missing: "missing" });
+    expect(await failureOf(store.renameDataset("missing", "c"))).toMatchObject({
+      tag: "not-found",
+      missing: "missing",
+    });
     expect(await failureOf(store.deleteDataset("missing"))).toBeInstanceOf(NotFoundError);
-    for (const name of ["", "a/b/c", "../a", "/a", "a\\b", "a/..", "api", "api/x", "metrics", "assets/y", "a\0b", "a\nb", " a", "a/", "."]) {
+    for (const name of [
+      "",
+      "a/b/c",
+      "../a",
+      "/a",
+      "a\\b",
+      "a/..",
+      "api",
+      "api/x",
+      "metrics",
+      "assets/y",
+      "a\0b",
+      "a\nb",
+      " a",
+      "a/",
+      ".",
+    ]) {
       expect(await failureOf(store.createDataset(name)), JSON.stringify(name)).toBeInstanceOf(UsageError);
-      expect(await failureOf(store.renameDataset("a", name)), JSON.stringify(name)).toBeInstanceOf(UsageError);
+      expect(await failureOf(store.renameDataset("a", name)), JSON.stringify(name)).toBeInstanceOf(
+        UsageError,
+      );
     }
     expect((await store.datasets()).map(({ name }) => name)).toEqual(["a", "b"]);
   });
@@ -69,24 +101,48 @@ describe.each(kinds)("datasets of a store (%s)", (kind) => {
 
   test("metadata is merged, null removes a key, and where finds datasets by it", async () => {
     const store = await newStore(kind);
-    const a = await store.createDataset("a", { metadata: { owner: { team: "vision" }, size: 3, "__proto__x": 1 } });
+    const a = await store.createDataset("a", {
+      metadata: { owner: { team: "vision" }, size: 3, __proto__x: 1 },
+    });
     await store.createDataset("b", { metadata: { owner: { team: "text" }, size: 9 } });
     await a.setMetadata({ size: 5, extra: [1, null, "x"], owner: null });
-    expect(a.metadata).toEqual({ size: 5, extra: [1, null, "x"], "__proto__x": 1 });
-    expect((await store.datasets({ where: { size: { gt: 4 } } })).map(({ name }) => name)).toEqual(["a", "b"]);
-    expect((await store.datasets({ where: { "owner.team": "text" } })).map(({ name }) => name)).toEqual(["b"]);
-    expect((await store.datasets({ where: { owner: { exists: false } } })).map(({ name }) => name)).toEqual(["a"]);
+    expect(a.metadata).toEqual({ size: 5, extra: [1, null, "x"], __proto__x: 1 });
+    expect((await store.datasets({ where: { size: { gt: 4 } } })).map(({ name }) => name)).toEqual([
+      "a",
+      "b",
+    ]);
+    expect((await store.datasets({ where: { "owner.team": "text" } })).map(({ name }) => name)).toEqual([
+      "b",
+    ]);
+    expect((await store.datasets({ where: { owner: { exists: false } } })).map(({ name }) => name)).toEqual([
+      "a",
+    ]);
   });
 
   test("options are checked by name", async () => {
     const store = await newStore(kind);
-    expect(await failureOf(store.createDataset("a", { presets: "fast" } as never))).toMatchObject({ tag: "usage", field: "presets" });
-    expect(await failureOf(store.createDataset("a", { preset: "nope" }))).toMatchObject({ tag: "not-found", kind: "preset" });
-    expect(await failureOf(store.createDataset("a", { indexed: ["a b"] }))).toMatchObject({ tag: "usage", field: "indexed" });
+    expect(await failureOf(store.createDataset("a", { presets: "fast" } as never))).toMatchObject({
+      tag: "usage",
+      field: "presets",
+    });
+    expect(await failureOf(store.createDataset("a", { preset: "nope" }))).toMatchObject({
+      tag: "not-found",
+      kind: "preset",
+    });
+    expect(await failureOf(store.createDataset("a", { indexed: ["a b"] }))).toMatchObject({
+      tag: "usage",
+      field: "indexed",
+    });
     expect(await failureOf(store.createDataset("a", { indexed: ["x", "x"] }))).toBeInstanceOf(UsageError);
-    expect(await failureOf(store.createDataset("a", { indexed: Array.from({ length: 17 }, (_, i) => `p${i}`) }))).toBeInstanceOf(LimitError);
-    expect(await failureOf(store.createDataset("a", { metadata: { when: new Date() } as never }))).toMatchObject({ field: "metadata.when" });
-    expect(await failureOf(store.createDataset("a", { metadata: { bad: [1, Number.NaN] } }))).toMatchObject({ field: "metadata.bad[1]" });
+    expect(
+      await failureOf(store.createDataset("a", { indexed: Array.from({ length: 17 }, (_, i) => `p${i}`) })),
+    ).toBeInstanceOf(LimitError);
+    expect(
+      await failureOf(store.createDataset("a", { metadata: { when: new Date() } as never })),
+    ).toMatchObject({ field: "metadata.when" });
+    expect(await failureOf(store.createDataset("a", { metadata: { bad: [1, Number.NaN] } }))).toMatchObject({
+      field: "metadata.bad[1]",
+    });
     expect(await store.datasets()).toEqual([]);
   });
 
@@ -101,8 +157,15 @@ describe.each(kinds)("datasets of a store (%s)", (kind) => {
       store.createDataset("y"),
       store.createDataset("y"),
     ]);
-    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled", "rejected"]);
-    for (const outcome of outcomes) if (outcome.status === "rejected") expect(outcome.reason).toBeInstanceOf(AlreadyExistsError);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "rejected",
+      "fulfilled",
+      "rejected",
+    ]);
+    for (const outcome of outcomes)
+      if (outcome.status === "rejected") expect(outcome.reason).toBeInstanceOf(AlreadyExistsError);
     expect((await store.datasets()).map(({ name }) => name)).toEqual(["b", "x", "y"]);
     await store.createDataset("z");
   });
@@ -110,7 +173,11 @@ describe.each(kinds)("datasets of a store (%s)", (kind) => {
   test("calls that are not awaited take effect in their order", async () => {
     const store = await newStore(kind);
     await (await store.createDataset("a")).insert(scalar(1));
-    const calls = [store.deleteDataset("a"), store.createDataset("a"), store.renameDataset("a", "b")] as const;
+    const calls = [
+      store.deleteDataset("a"),
+      store.createDataset("a"),
+      store.renameDataset("a", "b"),
+    ] as const;
     const [, fresh, renamed] = await Promise.allSettled(calls);
     expect(fresh.status).toBe("fulfilled");
     // It was looked up when the old one was still there.
@@ -141,7 +208,12 @@ test("settings that are changed at once do not overwrite each other", async () =
   const directory = `${temporaryDirectory()}/store`;
   const first = await openTestStore(directory);
   const second = await openTestStore(directory);
-  await Promise.all([first.setPreset("fast"), second.setKeepVersions(3), first.setKeepVersions(4), second.setPreset("none")]);
+  await Promise.all([
+    first.setPreset("fast"),
+    second.setKeepVersions(3),
+    first.setKeepVersions(4),
+    second.setPreset("none"),
+  ]);
   const preset = (await first.preset()).name;
   expect(["fast", "none"]).toContain(preset);
   expect((await second.preset()).name).toBe(preset);
@@ -152,10 +224,16 @@ test("settings that are changed at once do not overwrite each other", async () =
 test("a removed preset leaves no dataset that follows it", async () => {
   const store = await newStore(":memory:");
   await store.definePreset("mine", { codec: "gzip" });
-  const outcomes = await Promise.allSettled([store.createDataset("a", { preset: "mine" }), store.removePreset("mine")]);
+  const outcomes = await Promise.allSettled([
+    store.createDataset("a", { preset: "mine" }),
+    store.removePreset("mine"),
+  ]);
   expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
   await (await store.dataset("a"))!.setPreset(null);
-  const again = await Promise.allSettled([store.removePreset("mine"), (await store.dataset("a"))!.setPreset("mine")]);
+  const again = await Promise.allSettled([
+    store.removePreset("mine"),
+    (await store.dataset("a"))!.setPreset("mine"),
+  ]);
   const [removed, followed] = again.map(({ status }) => status === "fulfilled");
   expect(removed).not.toBe(followed);
   expect((await store.dataset("a"))!.preset().name).toBe(followed ? "mine" : "lossless");

@@ -1,32 +1,53 @@
-import { arrayNameOf, byteLength, dtypeOf, type DTypeName, dtypes, UsageError } from "@tensorcask/codec";
 import { join } from "node:path";
+import { arrayNameOf, byteLength, type DTypeName, dtypeOf, dtypes, UsageError } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
-import { expectTensor, failureOf, kinds, newStore, openTestStore, randomTensor, temporaryDirectory, writeSafetensors } from "./store-harness.ts";
+import {
+  expectTensor,
+  failureOf,
+  kinds,
+  newStore,
+  openTestStore,
+  randomTensor,
+  temporaryDirectory,
+  writeSafetensors,
+} from "./store-harness.ts";
 
 const names: DTypeName[] = dtypes.map(({ name }) => name);
 const shapes: number[][] = [[], [0], [1], [7], [3, 5], [2, 0, 3], [1, 1, 1, 1, 1], [70_001], [129, 1031]];
 
 test("every dtype of safetensors is there, and int4, uint4 and complex128 beside them", () => {
-  const codes = "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64".split(" ");
+  const codes =
+    "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64".split(
+      " ",
+    );
   for (const code of codes) expect(dtypeOf(code).safetensors).toBe(code);
   expect(names).toEqual(expect.arrayContaining(["int4", "uint4", "complex128"]));
   expect(names).toHaveLength(codes.length + 3);
 });
 
 describe.each(kinds)("dtypes (%s)", (kind) => {
-  test.each(["lossless", "none"])("every dtype and shape comes back as it was, with preset %s", async (preset) => {
-    const store = await newStore(kind, { preset });
-    const dataset = await store.createDataset("a");
-    const tensors = names.flatMap((name) => shapes.map((shape, index) => randomTensor(name, shape, index + 1)));
-    await dataset.insertMany(tensors.map((tensor, index) => ({ tensor, name: String(index) })));
-    for (const [index, tensor] of tensors.entries()) {
-      const found = await dataset.get(String(index));
-      expectTensor(found, tensor);
-      expect(found!.data.constructor.name).toBe(arrayNameOf(dtypeOf(tensor.dtype)));
-      const info = (await dataset.info(String(index)))!;
-      expect(info).toMatchObject({ dtype: tensor.dtype, shape: tensor.shape, bytes: byteLength(dtypeOf(tensor.dtype), tensor.shape) });
-    }
-  });
+  test.each(["lossless", "none"])(
+    "every dtype and shape comes back as it was, with preset %s",
+    async (preset) => {
+      const store = await newStore(kind, { preset });
+      const dataset = await store.createDataset("a");
+      const tensors = names.flatMap((name) =>
+        shapes.map((shape, index) => randomTensor(name, shape, index + 1)),
+      );
+      await dataset.insertMany(tensors.map((tensor, index) => ({ tensor, name: String(index) })));
+      for (const [index, tensor] of tensors.entries()) {
+        const found = await dataset.get(String(index));
+        expectTensor(found, tensor);
+        expect(found!.data.constructor.name).toBe(arrayNameOf(dtypeOf(tensor.dtype)));
+        const info = (await dataset.info(String(index)))!;
+        expect(info).toMatchObject({
+          dtype: tensor.dtype,
+          shape: tensor.shape,
+          bytes: byteLength(dtypeOf(tensor.dtype), tensor.shape),
+        });
+      }
+    },
+  );
 });
 
 test("sub-byte sizes are computed in bits", async () => {
@@ -51,9 +72,14 @@ test("sub-byte sizes are computed in bits", async () => {
   // Two's complement, least significant bits first.
   await dataset.insert({ dtype: "int4", shape: [3], data: new Uint8Array([0x8f, 0x07]) }, { name: "signed" });
   expect((await dataset.get("signed", { as: "float32" }))!.data).toEqual(new Float32Array([-1, -8, 7]));
-  await dataset.insert({ dtype: "uint4", shape: [3], data: new Uint8Array([0x8f, 0x07]) }, { name: "unsigned" });
+  await dataset.insert(
+    { dtype: "uint4", shape: [3], data: new Uint8Array([0x8f, 0x07]) },
+    { name: "unsigned" },
+  );
   expect((await dataset.get("unsigned", { as: "float32" }))!.data).toEqual(new Float32Array([15, 8, 7]));
-  expect((await dataset.slice("signed", [[1, 3]], { as: "float32" }))!.data).toEqual(new Float32Array([-8, 7]));
+  expect((await dataset.slice("signed", [[1, 3]], { as: "float32" }))!.data).toEqual(
+    new Float32Array([-8, 7]),
+  );
 });
 
 test("small floats are readable as Float32Array and as half bits", async () => {
@@ -61,7 +87,11 @@ test("small floats are readable as Float32Array and as half bits", async () => {
   const dataset = await store.createDataset("a");
   const cases: [DTypeName, ArrayBufferView, number[]][] = [
     ["bfloat16", new Uint16Array([0x3f80, 0xc040, 0x7f80, 0x0000]), [1, -3, Number.POSITIVE_INFINITY, 0]],
-    ["float16", new Uint16Array([0x3c00, 0xc200, 0x7c00, 0x0001]), [1, -3, Number.POSITIVE_INFINITY, 2 ** -24]],
+    [
+      "float16",
+      new Uint16Array([0x3c00, 0xc200, 0x7c00, 0x0001]),
+      [1, -3, Number.POSITIVE_INFINITY, 2 ** -24],
+    ],
     ["float8_e4m3fn", new Uint8Array([0x38, 0xc4, 0x7e, 0x01]), [1, -3, 448, 2 ** -9]],
     ["float8_e5m2", new Uint8Array([0x3c, 0xc2, 0x7b, 0x7c]), [1, -3, 57344, Number.POSITIVE_INFINITY]],
     ["float8_e4m3fnuz", new Uint8Array([0x40, 0xcc, 0x7f, 0x00]), [1, -3, 240, 0]],
@@ -76,11 +106,15 @@ test("small floats are readable as Float32Array and as half bits", async () => {
     const found = (await dataset.get(dtype, { as: "float32" }))!;
     expect([found.dtype, found.shape]).toEqual(["float32", [2, 2]]);
     expect(found.data, dtype).toEqual(new Float32Array(values));
-    expect((await dataset.gather(dtype, [1], { as: "float32" }))!.data).toEqual(new Float32Array(values.slice(2)));
+    expect((await dataset.gather(dtype, [1], { as: "float32" }))!.data).toEqual(
+      new Float32Array(values.slice(2)),
+    );
     const half = (await dataset.get(dtype, { as: "float16" }))!;
     expect([half.dtype, half.data.constructor.name]).toEqual(["float16", "Uint16Array"]);
   }
-  expect((await dataset.get("int8", { as: "float16" }))!.data).toEqual(new Uint16Array([0x3c00, 0xc200, 0x57f0, 0xd800]));
+  expect((await dataset.get("int8", { as: "float16" }))!.data).toEqual(
+    new Uint16Array([0x3c00, 0xc200, 0x57f0, 0xd800]),
+  );
   expect(await failureOf(dataset.get("int8", { as: "float64" as never }))).toBeInstanceOf(UsageError);
   await dataset.insert(randomTensor("complex64", [2]), { name: "complex64" });
   expect(await failureOf(dataset.get("complex64", { as: "float32" }))).toBeInstanceOf(UsageError);
@@ -89,7 +123,9 @@ test("small floats are readable as Float32Array and as half bits", async () => {
 test("every dtype that safetensors has passes through files", async () => {
   const folder = temporaryDirectory();
   const tensors = Object.fromEntries(
-    dtypes.filter(({ safetensors }) => safetensors !== undefined).map(({ name }, index) => [name, randomTensor(name, [8, 24], index)]),
+    dtypes
+      .filter(({ safetensors }) => safetensors !== undefined)
+      .map(({ name }, index) => [name, randomTensor(name, [8, 24], index)]),
   );
   const path = writeSafetensors(join(folder, "all.safetensors"), tensors);
   const store = await openTestStore(join(folder, "store"));

@@ -5,7 +5,15 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { byteLength, type DTypeName, dtypeOf, readFrameHeader, type TensorData, toHex, typedArrayOf } from "@tensorcask/codec";
+import {
+  byteLength,
+  type DTypeName,
+  dtypeOf,
+  readFrameHeader,
+  type TensorData,
+  toHex,
+  typedArrayOf,
+} from "@tensorcask/codec";
 import { expect, onTestFinished } from "vitest";
 import {
   type Dataset,
@@ -117,7 +125,9 @@ export async function failureOf(promise: Promise<unknown>): Promise<Error & Reco
 }
 
 /** Names of the records that an iteration yields. */
-export async function namesOf(records: AsyncIterable<{ readonly name: string | undefined }>): Promise<(string | undefined)[]> {
+export async function namesOf(
+  records: AsyncIterable<{ readonly name: string | undefined }>,
+): Promise<(string | undefined)[]> {
   const names: (string | undefined)[] = [];
   for await (const { name } of records) names.push(name);
   return names;
@@ -129,7 +139,12 @@ export function safetensorsBytes(
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
   const layout = layoutSafetensors(
-    Object.entries(tensors).map(([name, { dtype, shape, data }]) => ({ name, dtype: dtypeOf(dtype), shape, data })),
+    Object.entries(tensors).map(([name, { dtype, shape, data }]) => ({
+      name,
+      dtype: dtypeOf(dtype),
+      shape,
+      data,
+    })),
     metadata,
   );
   return Buffer.concat([layout.header, ...layout.tensors.map(({ source }) => bytesOf(source))]);
@@ -233,7 +248,15 @@ export async function contentOf(view: Pick<Dataset, "records">): Promise<unknown
   const content: unknown[] = [];
   for await (const record of view.records()) {
     const { id, name, file, metadata, dtype, shape } = record;
-    content.push([id, name, file, metadata, dtype, shape, Buffer.from((await record.read()).bytes()).toString("base64")]);
+    content.push([
+      id,
+      name,
+      file,
+      metadata,
+      dtype,
+      shape,
+      Buffer.from((await record.read()).bytes()).toString("base64"),
+    ]);
   }
   return content;
 }

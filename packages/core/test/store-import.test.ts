@@ -1,7 +1,14 @@
-import { CancelledError, InvalidFileError, NotFoundError, StorageError, TensorcaskError, UsageError } from "@tensorcask/codec";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
+import {
+  CancelledError,
+  InvalidFileError,
+  NotFoundError,
+  StorageError,
+  TensorcaskError,
+  UsageError,
+} from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
 import { failingFileSystem, memoryFileSystem, openStore } from "../src/index.ts";
 import {
@@ -46,7 +53,15 @@ describe.each(kinds)("imports (%s)", (kind) => {
     const bytes = readFileSync(path);
     expect(last).toBe(bytes.length);
     expect(phases).toEqual(["import", "commit"]);
-    expect(result).toMatchObject({ dataset: "acme/classifier", files: 1, originalBytes: bytes.length, lossless: true, version: 1, skipped: [], quantized: 0 });
+    expect(result).toMatchObject({
+      dataset: "acme/classifier",
+      files: 1,
+      originalBytes: bytes.length,
+      lossless: true,
+      version: 1,
+      skipped: [],
+      quantized: 0,
+    });
     expect(result.storedBytes).toBeLessThan(bytes.length);
     expect(result.newBytes).toBe(result.storedBytes);
     expect(result.ratio).toBeCloseTo(bytes.length / result.storedBytes, 6);
@@ -67,8 +82,19 @@ describe.each(kinds)("imports (%s)", (kind) => {
     delete header["__metadata__"];
     expect((await namesOf(dataset.records())).sort()).toEqual(Object.keys(header).sort());
     const start = 8 + Number(bytes.readBigUInt64LE(0));
-    for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(header)) {
-      expectTensor(await dataset.get(name), { dtype: dtype as never, shape, data: bytes.subarray(start + from, start + to) });
+    for (const [
+      name,
+      {
+        dtype,
+        shape,
+        data_offsets: [from, to],
+      },
+    ] of Object.entries(header)) {
+      expectTensor(await dataset.get(name), {
+        dtype: dtype as never,
+        shape,
+        data: bytes.subarray(start + from, start + to),
+      });
     }
   });
 
@@ -81,7 +107,11 @@ describe.each(kinds)("imports (%s)", (kind) => {
     writeFileSync(join(folder, "config.json"), "{}");
     writeFileSync(join(folder, "empty"), "");
     writeFileSync(join(folder, "sub/notes.txt"), noise(200_000, 1));
-    writeSafetensors(join(folder, "sub/deeper/m.safetensors"), { w: floats([70, 70], 1), scalar: scalar(1), none: floats([0, 3]) });
+    writeSafetensors(join(folder, "sub/deeper/m.safetensors"), {
+      w: floats([70, 70], 1),
+      scalar: scalar(1),
+      none: floats([0, 3]),
+    });
     writeSafetensors(join(folder, "m.safetensors"), { w: floats([70, 70], 2) });
     const result = await store.importFile(folder, { dataset: "a" });
     expect(result).toMatchObject({ files: 5, tensors: 4 });
@@ -94,7 +124,10 @@ describe.each(kinds)("imports (%s)", (kind) => {
       ["sub/deeper/m.safetensors", "safetensors"],
       ["sub/notes.txt", "opaque"],
     ]);
-    expect((await failureOf(dataset.get("w")))["candidates"]).toEqual(["m.safetensors#w", "sub/deeper/m.safetensors#w"]);
+    expect((await failureOf(dataset.get("w")))["candidates"]).toEqual([
+      "m.safetensors#w",
+      "sub/deeper/m.safetensors#w",
+    ]);
     expectTensor(await dataset.get("sub/deeper/m.safetensors#w"), floats([70, 70], 1));
     expect((await dataset.get("none"))!.shape).toEqual([0, 3]);
     expect(dataset.version).toBe(1);
@@ -112,7 +145,10 @@ describe.each(kinds)("imports (%s)", (kind) => {
     const dataset = (await store.dataset("a"))!;
     expectTensor(await dataset.get("b"), floats([60, 60], 2));
     expect((await dataset.info("b"))!.file).toBe("model-00002-of-00002.safetensors");
-    writeFileSync(index, JSON.stringify({ weight_map: { ...weights, c: "model-00003-of-00003.safetensors" } }));
+    writeFileSync(
+      index,
+      JSON.stringify({ weight_map: { ...weights, c: "model-00003-of-00003.safetensors" } }),
+    );
     expect(await failureOf(store.importFile(index, { dataset: "b" }))).toBeInstanceOf(InvalidFileError);
     writeFileSync(index, JSON.stringify({ weight_map: { ...weights, c: "../../etc/passwd" } }));
     expect(await failureOf(store.importFile(index, { dataset: "b" }))).toMatchObject({ rule: "shard-name" });
@@ -133,7 +169,11 @@ describe.each(kinds)("imports (%s)", (kind) => {
     expectTensor(await dataset.get("w"), floats([50, 50], 2));
     expectTensor(await dataset.at(1).get("w"), floats([50, 50], 1));
     expect(await namesOf(dataset.at(2).records())).toHaveLength(3);
-    expect((await dataset.versions()).map(({ note }) => note)).toEqual(["import m.safetensors", undefined, "import m.safetensors"]);
+    expect((await dataset.versions()).map(({ note }) => note)).toEqual([
+      "import m.safetensors",
+      undefined,
+      "import m.safetensors",
+    ]);
     // Another file beside it.
     const other = writeSafetensors(join(temporaryDirectory(), "n.safetensors"), { w: floats([5], 5) });
     await store.importFile(other, { dataset: "a" });
@@ -172,19 +212,26 @@ describe.each(kinds)("imports (%s)", (kind) => {
       [good, { dataset: "b", signal: AbortSignal.abort() }, CancelledError],
     ];
     for (const [paths, options, kindOfError] of cases) {
-      expect(await failureOf(store.importFile(paths, options as never)), String(paths)).toBeInstanceOf(kindOfError);
+      expect(await failureOf(store.importFile(paths, options as never)), String(paths)).toBeInstanceOf(
+        kindOfError,
+      );
     }
     expect((await store.datasets()).map(({ name }) => name)).toEqual(["a"]);
     expect(await contentOf(dataset)).toEqual(before);
     const opaque = await store.importFile([good, broken], { dataset: "b", opaque: true });
     expect(opaque).toMatchObject({ files: 2, tensors: 1 });
-    expect(opaque.skipped).toEqual([{ path: "broken.safetensors", reason: expect.stringContaining("opaque") }]);
+    expect(opaque.skipped).toEqual([
+      { path: "broken.safetensors", reason: expect.stringContaining("opaque") },
+    ]);
   });
 
   test("cancelled half-way, it leaves no trace and can be run again", async () => {
     const store = await newStore(kind);
     const folder = temporaryDirectory();
-    const path = writeSafetensors(join(folder, "m.safetensors"), Object.fromEntries([1, 2, 3, 4].map((seed) => [`w${seed}`, floats([300, 1000], seed)])));
+    const path = writeSafetensors(
+      join(folder, "m.safetensors"),
+      Object.fromEntries([1, 2, 3, 4].map((seed) => [`w${seed}`, floats([300, 1000], seed)])),
+    );
     const controller = new AbortController();
     const importing = store.importFile(path, {
       dataset: "a",
@@ -210,9 +257,19 @@ test("a store's own folder is not imported into it", async () => {
 test("imports that run at once, into one dataset and into others, all land", async () => {
   const folder = temporaryDirectory();
   const store = await openTestStore(join(folder, "store"), { workers: 2 });
-  const paths = [0, 1, 2, 3, 4, 5].map((seed) => writeSafetensors(join(folder, `m${seed}.safetensors`), { w: floats([400, 500], seed % 3), own: floats([2000 + seed], seed) }));
-  await Promise.all(paths.map((path, index) => store.importFile(path, { dataset: index % 2 === 0 ? "even" : "odd" })));
-  for (const [name, files] of [["even", [0, 2, 4]], ["odd", [1, 3, 5]]] as const) {
+  const paths = [0, 1, 2, 3, 4, 5].map((seed) =>
+    writeSafetensors(join(folder, `m${seed}.safetensors`), {
+      w: floats([400, 500], seed % 3),
+      own: floats([2000 + seed], seed),
+    }),
+  );
+  await Promise.all(
+    paths.map((path, index) => store.importFile(path, { dataset: index % 2 === 0 ? "even" : "odd" })),
+  );
+  for (const [name, files] of [
+    ["even", [0, 2, 4]],
+    ["odd", [1, 3, 5]],
+  ] as const) {
     const dataset = (await store.dataset(name))!;
     expect((await dataset.files()).map(({ path }) => path)).toEqual(files.map((n) => `m${n}.safetensors`));
     for (const n of files) {
@@ -231,7 +288,10 @@ test("an import too large for the tail pack gets packs of its own", async () => 
   const directory = join(folder, "store");
   const store = await openTestStore(directory, { preset: "none", memoryBytes: 32 * 2 ** 20 });
   const bytes = noise(12_000_000, 1);
-  const tensors = { a: { dtype: "uint8", shape: [7_000_000], data: bytes.subarray(0, 7_000_000) }, b: { dtype: "uint8", shape: [5, 1_000_000], data: bytes.subarray(7_000_000) } } as const;
+  const tensors = {
+    a: { dtype: "uint8", shape: [7_000_000], data: bytes.subarray(0, 7_000_000) },
+    b: { dtype: "uint8", shape: [5, 1_000_000], data: bytes.subarray(7_000_000) },
+  } as const;
   const path = writeSafetensors(join(folder, "m.safetensors"), tensors);
   const result = await store.importFile(path, { dataset: "a" });
   expect(result.newBytes).toBe(frameBytesIn(directory));
@@ -246,12 +306,30 @@ test("an import too large for the tail pack gets packs of its own", async () => 
 });
 
 describe("an import on a failing disk", () => {
-  const kindsOfFault = ["write", "sync", "rename", "open", "syncDirectory", "close", "truncate", "makeDirectory"] as const;
+  const kindsOfFault = [
+    "write",
+    "sync",
+    "rename",
+    "open",
+    "syncDirectory",
+    "close",
+    "truncate",
+    "makeDirectory",
+  ] as const;
   const SMALL = { w: floats([60, 100], 11), b: floats([10], 12) };
-  const LARGE = { w: { dtype: "uint8" as const, shape: [9_000_000], data: noise(9_000_000, 13) }, b: floats([10], 12) };
+  const LARGE = {
+    w: { dtype: "uint8" as const, shape: [9_000_000], data: noise(9_000_000, 13) },
+    b: floats([10], 12),
+  };
 
   /** Makes every Nth operation of a kind fail in turn until none is left to fail. Returns how many failed. */
-  async function everyFault(path: string, operation: (typeof kindsOfFault)[number], code: "ENOSPC" | "EIO", forGood: boolean, step = 1): Promise<number> {
+  async function everyFault(
+    path: string,
+    operation: (typeof kindsOfFault)[number],
+    code: "ENOSPC" | "EIO",
+    forGood: boolean,
+    step = 1,
+  ): Promise<number> {
     let failed = 0;
     for (let after = 1; ; after += step) {
       const disk = memoryFileSystem();
@@ -283,7 +361,10 @@ describe("an import on a failing disk", () => {
 
       // Nothing but the disk's files is left: the catalog is made anew from the journal.
       const again = await openStore(":memory:", { workers: 0, fileSystem: disk });
-      const reopened = [await contentOf((await again.dataset("old"))!), await contentOf((await again.dataset("new"))!)];
+      const reopened = [
+        await contentOf((await again.dataset("old"))!),
+        await contentOf((await again.dataset("new"))!),
+      ];
       expect(JSON.stringify(reopened) === JSON.stringify(after_), what).toBe(true);
       expect(reopened[0]!.slice(0, 1)).toEqual(before);
       await again.close();
@@ -293,14 +374,26 @@ describe("an import on a failing disk", () => {
 
   test.each(kindsOfFault)("every %s of a small one", async (operation) => {
     const path = writeSafetensors(join(temporaryDirectory(), "m.safetensors"), SMALL);
-    const failures = (await everyFault(path, operation, "ENOSPC", false)) + (await everyFault(path, operation, "EIO", true));
+    const failures =
+      (await everyFault(path, operation, "ENOSPC", false)) + (await everyFault(path, operation, "EIO", true));
     if (operation === "write" || operation === "sync") expect(failures).toBeGreaterThan(3);
   });
 
-  test.each(["write", "sync", "rename", "open", "syncDirectory"] as const)("every %s of one with a pack of its own", async (operation) => {
-    const path = writeSafetensors(join(temporaryDirectory(), "m.safetensors"), LARGE);
-    expect(await everyFault(path, operation, operation === "sync" ? "EIO" : "ENOSPC", operation === "rename", operation === "write" ? 12 : 1)).toBeGreaterThan(0);
-  });
+  test.each(["write", "sync", "rename", "open", "syncDirectory"] as const)(
+    "every %s of one with a pack of its own",
+    async (operation) => {
+      const path = writeSafetensors(join(temporaryDirectory(), "m.safetensors"), LARGE);
+      expect(
+        await everyFault(
+          path,
+          operation,
+          operation === "sync" ? "EIO" : "ENOSPC",
+          operation === "rename",
+          operation === "write" ? 12 : 1,
+        ),
+      ).toBeGreaterThan(0);
+    },
+  );
 
   test("its packs are gone when it failed", async () => {
     const folder = temporaryDirectory();
@@ -311,7 +404,13 @@ describe("an import on a failing disk", () => {
     await (await store.createDataset("a")).insert(scalar(1));
     const packs = async () => (await disk.list("/memory/packs")).map(({ name }) => name);
     const before = await packs();
-    for (const fault of [{ operation: "write", after: 4 }, { operation: "sync" }, { operation: "rename" }, { operation: "sync", path: "journal" }, { operation: "write", path: "journal" }] as const) {
+    for (const fault of [
+      { operation: "write", after: 4 },
+      { operation: "sync" },
+      { operation: "rename" },
+      { operation: "sync", path: "journal" },
+      { operation: "write", path: "journal" },
+    ] as const) {
       files.fail({ ...fault, code: "ENOSPC" });
       expect(await failureOf(store.importFile(path, { dataset: "a" }))).toBeInstanceOf(StorageError);
       expect(await packs(), JSON.stringify(fault)).toEqual(before);
@@ -323,23 +422,27 @@ describe("an import on a failing disk", () => {
 
 const shared = existsSync(sharedData) ? filesBelow(sharedData, ".safetensors") : [];
 
-test.skipIf(shared.length === 0)(`every safetensors file of ../shared/data${shared.length === 0 ? " (skipped: it is not here)" : ""} comes back bit by bit`, { timeout: 120_000 }, async () => {
-  const folder = temporaryDirectory();
-  const directory = join(folder, "store");
-  const store = await openTestStore(directory, { workers: 2 });
-  let original = 0;
-  for (const path of shared) {
-    const dataset = relative(sharedData, path).replaceAll("/", "-");
-    const { originalBytes } = await store.importFile(path, { dataset });
-    original += originalBytes;
-  }
-  expect(frameBytesIn(directory)).toBeLessThan(original * 0.9);
-  await store.close();
-  const again = await openTestStore(directory, { workers: 2 });
-  for (const path of shared) {
-    const dataset = relative(sharedData, path).replaceAll("/", "-");
-    const out = join(folder, "out.safetensors");
-    expect(await again.exportFile(dataset, basename(path), out)).toMatchObject({ exact: true });
-    expect(sameBytes(readFileSync(out), readFileSync(path)), path).toBe(true);
-  }
-});
+test.skipIf(shared.length === 0)(
+  `every safetensors file of ../shared/data${shared.length === 0 ? " (skipped: it is not here)" : ""} comes back bit by bit`,
+  { timeout: 120_000 },
+  async () => {
+    const folder = temporaryDirectory();
+    const directory = join(folder, "store");
+    const store = await openTestStore(directory, { workers: 2 });
+    let original = 0;
+    for (const path of shared) {
+      const dataset = relative(sharedData, path).replaceAll("/", "-");
+      const { originalBytes } = await store.importFile(path, { dataset });
+      original += originalBytes;
+    }
+    expect(frameBytesIn(directory)).toBeLessThan(original * 0.9);
+    await store.close();
+    const again = await openTestStore(directory, { workers: 2 });
+    for (const path of shared) {
+      const dataset = relative(sharedData, path).replaceAll("/", "-");
+      const out = join(folder, "out.safetensors");
+      expect(await again.exportFile(dataset, basename(path), out)).toMatchObject({ exact: true });
+      expect(sameBytes(readFileSync(out), readFileSync(path)), path).toBe(true);
+    }
+  },
+);

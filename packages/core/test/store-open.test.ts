@@ -1,12 +1,36 @@
-import { DamageError, StoreOpenError, UsageError } from "@tensorcask/codec";
-import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { DamageError, StoreOpenError, UsageError } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
 import { nodeFileSystem, openStore } from "../src/index.ts";
-import { contentOf, expectTensor, failureOf, floats, framesIn, kinds, newStore, openTestStore, scalar, temporaryDirectory } from "./store-harness.ts";
+import {
+  contentOf,
+  expectTensor,
+  failureOf,
+  floats,
+  framesIn,
+  kinds,
+  newStore,
+  openTestStore,
+  scalar,
+  temporaryDirectory,
+} from "./store-harness.ts";
 
 /** What a store says when it is opened. */
-async function refusal(directory: string, options: Parameters<typeof openStore>[1] = {}): Promise<StoreOpenError> {
+async function refusal(
+  directory: string,
+  options: Parameters<typeof openStore>[1] = {},
+): Promise<StoreOpenError> {
   const failure = await failureOf(openStore(directory, { workers: 0, ...options }));
   expect(failure).toBeInstanceOf(StoreOpenError);
   expect(failure["directory"]).toBe(directory);
@@ -66,7 +90,15 @@ describe("directories that are no stores are refused", () => {
     const newer = await refusal(directory);
     expect(newer.reason).toBe("newer-format");
     expect(newer.message).toContain("99");
-    for (const text of ["", "{", "[]", "null", JSON.stringify({ ...marker, chunkElements: "x" }), JSON.stringify({ ...marker, version: 1.5 }), "x".repeat(100_000)]) {
+    for (const text of [
+      "",
+      "{",
+      "[]",
+      "null",
+      JSON.stringify({ ...marker, chunkElements: "x" }),
+      JSON.stringify({ ...marker, version: 1.5 }),
+      "x".repeat(100_000),
+    ]) {
       writeFileSync(path, text);
       expect(["damaged", "not-a-store"], text.slice(0, 30)).toContain((await refusal(directory)).reason);
     }
@@ -198,13 +230,15 @@ describe("the journal is the truth", () => {
     const content = await contentOf(dataset);
     await store.close();
     for (const name of readdirSync(directory)) if (name.startsWith("catalog")) rmSync(join(directory, name));
-    for (const name of readdirSync(old)) if (name.startsWith("catalog")) cpSync(join(old, name), join(directory, name));
+    for (const name of readdirSync(old))
+      if (name.startsWith("catalog")) cpSync(join(old, name), join(directory, name));
     expect(await contentAt(directory)).toEqual(content);
   });
 
   test("what a crash left behind the last commit is cut off", async () => {
     const { directory, content } = await filledStore();
-    const last = (folder: string): string => join(directory, folder, readdirSync(join(directory, folder)).sort().at(-1)!);
+    const last = (folder: string): string =>
+      join(directory, folder, readdirSync(join(directory, folder)).sort().at(-1)!);
     appendFileSync(last("journal"), "TCJE and then nothing");
     appendFileSync(last("packs"), new Uint8Array(1000).fill(7));
     expect(await contentAt(directory)).toEqual(content);

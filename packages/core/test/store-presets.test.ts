@@ -1,14 +1,28 @@
-import { AlreadyExistsError, NotFoundError, UsageError } from "@tensorcask/codec";
 import { join } from "node:path";
+import { AlreadyExistsError, NotFoundError, UsageError } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
-import { expectTensor, failureOf, floats, frameBytesIn, framesIn, kinds, newStore, openTestStore, randomTensor, scalar, temporaryDirectory, writeSafetensors } from "./store-harness.ts";
+import {
+  expectTensor,
+  failureOf,
+  floats,
+  frameBytesIn,
+  framesIn,
+  kinds,
+  newStore,
+  openTestStore,
+  randomTensor,
+  scalar,
+  temporaryDirectory,
+  writeSafetensors,
+} from "./store-harness.ts";
 
 const LOSSLESS = ["none", "fast", "lossless"] as const;
 const LOSSY = ["balanced", "maximum", "fp16_only", "int8_only"] as const;
 
 function worst(found: ArrayLike<unknown>, expected: ArrayLike<number>): number {
   let error = 0;
-  for (let index = 0; index < expected.length; index++) error = Math.max(error, Math.abs(Number(found[index]) - expected[index]!));
+  for (let index = 0; index < expected.length; index++)
+    error = Math.max(error, Math.abs(Number(found[index]) - expected[index]!));
   return error;
 }
 
@@ -53,7 +67,11 @@ describe.each(kinds)("presets (%s)", (kind) => {
     expect(await store.setPreset("maximum")).toEqual({ preset: "maximum", lossless: false, tensorsKept: 1 });
     expect([follows.preset().name, follows.ownPreset, own.preset().name]).toEqual(["maximum", null, "none"]);
     await follows.insert(tensor, { name: "int8" });
-    expect(await follows.setPreset("balanced")).toEqual({ preset: "balanced", lossless: false, tensorsKept: 2 });
+    expect(await follows.setPreset("balanced")).toEqual({
+      preset: "balanced",
+      lossless: false,
+      tensorsKept: 2,
+    });
     await follows.insert(tensor, { name: "fp16" });
     await follows.insert(tensor, { name: "this one", preset: "fast" });
     expect(await follows.setPreset(null)).toMatchObject({ preset: "maximum", tensorsKept: 4 });
@@ -61,7 +79,13 @@ describe.each(kinds)("presets (%s)", (kind) => {
     await follows.insert(tensor, { name: "exact again" });
     const quantizers: Record<string, string | undefined> = {};
     for await (const { name, quantization } of follows.records()) quantizers[name!] = quantization?.quantizer;
-    expect(quantizers).toEqual({ exact: undefined, int8: "int8", fp16: "fp16", "this one": undefined, "exact again": undefined });
+    expect(quantizers).toEqual({
+      exact: undefined,
+      int8: "int8",
+      fp16: "fp16",
+      "this one": undefined,
+      "exact again": undefined,
+    });
     for (const name of ["exact", "this one", "exact again"]) expectTensor(await follows.get(name), tensor);
     const int8 = (await follows.get("int8"))!;
     expect(worst(int8.data, tensor.data)).toBeLessThan(0.004);
@@ -90,7 +114,8 @@ describe.each(kinds)("presets (%s)", (kind) => {
     const first = (await dataset.info("per tensor"))!.quantization!;
     const second = (await dataset.info("per channel"))!.quantization!;
     expect([first.parameters["granularity"], second.parameters["granularity"]]).toEqual(["tensor", "auto"]);
-    const row = async (name: string) => worst((await dataset.slice(name, [19]))!.data, tensor.data.slice(19 * 500));
+    const row = async (name: string) =>
+      worst((await dataset.slice(name, [19]))!.data, tensor.data.slice(19 * 500));
     expect(await row("per channel")).toBeLessThan(0.004);
     expect(await row("per tensor")).toBeGreaterThan(0.1);
     expect(worst((await dataset.get("per tensor"))!.data, tensor.data)).toBeLessThan(0.21);
@@ -101,7 +126,9 @@ describe.each(kinds)("presets (%s)", (kind) => {
     await store.removePreset("tiny");
     expect(await failureOf(store.removePreset("tiny"))).toBeInstanceOf(NotFoundError);
     expect(await row("per channel")).toBeLessThan(0.004);
-    expect(await failureOf(store.definePreset("lossless", { codec: "none" }))).toBeInstanceOf(AlreadyExistsError);
+    expect(await failureOf(store.definePreset("lossless", { codec: "none" }))).toBeInstanceOf(
+      AlreadyExistsError,
+    );
     const wrong: [unknown, string | RegExp][] = [
       [{ codec: ["planes", "zzz"] }, "codec"],
       [{ codec: "gzip", quantizer: "int3" }, "quantizer"],
@@ -127,7 +154,11 @@ describe("known bugs of the presets' origin", () => {
     await dataset.insert(tensor, { name: "x" });
     return { data: [...(await dataset.get("x"))!.data].map(Number), info: (await dataset.info("x"))! };
   };
-  const vector = (values: number[]) => ({ dtype: "float32" as const, shape: [values.length], data: new Float32Array(values) });
+  const vector = (values: number[]) => ({
+    dtype: "float32" as const,
+    shape: [values.length],
+    data: new Float32Array(values),
+  });
 
   test("10 to 20 does not decode to all 10s", async () => {
     const values = Array.from({ length: 101 }, (_, index) => 10 + index / 10);
@@ -167,14 +198,26 @@ describe("known bugs of the presets' origin", () => {
 test("only floats are quantized, and only where it makes them smaller", async () => {
   const store = await newStore(":memory:");
   const dataset = await store.createDataset("a", { preset: "balanced" });
-  const exact = ["int32", "bfloat16", "float16", "uint8", "bool", "complex64", "float8_e4m3fn", "int4"] as const;
+  const exact = [
+    "int32",
+    "bfloat16",
+    "float16",
+    "uint8",
+    "bool",
+    "complex64",
+    "float8_e4m3fn",
+    "int4",
+  ] as const;
   for (const dtype of exact) {
     const tensor = randomTensor(dtype, [30, 40], 1);
     await dataset.insert(tensor, { name: dtype });
     expectTensor(await dataset.get(dtype), tensor);
     expect((await dataset.info(dtype))!.quantization).toBeUndefined();
   }
-  await dataset.insert({ dtype: "float64", shape: [3], data: new Float64Array([1, 1e-3, 60_000]) }, { name: "float64" });
+  await dataset.insert(
+    { dtype: "float64", shape: [3], data: new Float64Array([1, 1e-3, 60_000]) },
+    { name: "float64" },
+  );
   expect((await dataset.info("float64"))!.quantization!.quantizer).toBe("fp16");
   expect((await dataset.get("float64"))!.data).toEqual(new Float64Array([1, 0.0010004043579101562, 60_000]));
   await dataset.insert({ dtype: "float32", shape: [0, 4], data: new Float32Array(0) }, { name: "empty" });
@@ -204,13 +247,19 @@ test("what a quantizer cannot hold is stored exactly, and the record says why", 
     expectTensor(await plain.get("x"), tensor);
   }
   const kept = await store.createDataset("kept", { preset: "balanced" });
-  await kept.insert({ dtype: "float32", shape: [3], data: new Float32Array([Number.NaN, Number.NEGATIVE_INFINITY, 2]) }, { name: "x" });
+  await kept.insert(
+    { dtype: "float32", shape: [3], data: new Float32Array([Number.NaN, Number.NEGATIVE_INFINITY, 2]) },
+    { name: "x" },
+  );
   expect((await kept.get("x"))!.data).toEqual(new Float32Array([Number.NaN, Number.NEGATIVE_INFINITY, 2]));
 });
 
 test("a preset given to an import is the new dataset's, or this import's only", async () => {
   const folder = temporaryDirectory();
-  const path = writeSafetensors(join(folder, "m.safetensors"), { w: floats([50, 60], 1), odd: { dtype: "float32", shape: [2], data: new Float32Array([1e30, 1]) } });
+  const path = writeSafetensors(join(folder, "m.safetensors"), {
+    w: floats([50, 60], 1),
+    odd: { dtype: "float32", shape: [2], data: new Float32Array([1e30, 1]) },
+  });
   const store = await openTestStore(join(folder, "store"));
   const first = await store.importFile(path, { dataset: "new", preset: "balanced" });
   expect(first).toMatchObject({ preset: "balanced", quantized: 1, lossless: false });
@@ -224,7 +273,9 @@ test("a preset given to an import is the new dataset's, or this import's only", 
   // What the store has already is told of as what it is.
   const again = await store.importFile(path, { dataset: "other", preset: "balanced" });
   expect(again).toMatchObject({ quantized: 1, tensorsShared: 2, notes: first.notes });
-  expect(await failureOf(store.importFile(path, { dataset: "x", preset: "nope" }))).toBeInstanceOf(NotFoundError);
+  expect(await failureOf(store.importFile(path, { dataset: "x", preset: "nope" }))).toBeInstanceOf(
+    NotFoundError,
+  );
   expect(await store.dataset("x")).toBeUndefined();
 });
 
@@ -241,7 +292,8 @@ test("a store's preset is kept, and changed by opening with another", async () =
 test("presets make the sizes that they are for", async () => {
   const sizes: Record<string, number> = {};
   const smooth = floats([256, 512], 1);
-  for (let index = 0; index < smooth.data.length; index++) smooth.data[index] = Math.fround(Math.round(smooth.data[index]! * 50) / 50);
+  for (let index = 0; index < smooth.data.length; index++)
+    smooth.data[index] = Math.fround(Math.round(smooth.data[index]! * 50) / 50);
   for (const preset of [...LOSSLESS, ...LOSSY]) {
     const directory = join(temporaryDirectory(), "store");
     const store = await openTestStore(directory, { preset });

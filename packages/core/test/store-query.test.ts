@@ -1,9 +1,19 @@
+import { join } from "node:path";
 import { NotFoundError, UsageError } from "@tensorcask/codec";
 import * as fc from "fast-check";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Dataset, JsonObject, RecordFilter } from "../src/index.ts";
-import { failureOf, floats, kinds, namesOf, newStore, scalar, type StoreKind, temporaryDirectory, writeSafetensors } from "./store-harness.ts";
+import {
+  failureOf,
+  floats,
+  kinds,
+  namesOf,
+  newStore,
+  type StoreKind,
+  scalar,
+  temporaryDirectory,
+  writeSafetensors,
+} from "./store-harness.ts";
 
 /** Twenty records: labels 0 to 9 twice, nested fields, three dtypes, three shapes. */
 async function filled(kind: StoreKind, indexed: readonly string[] = []): Promise<Dataset> {
@@ -52,16 +62,22 @@ const cases: [string, RecordFilter, number[]][] = [
 ];
 
 describe.each(kinds)("queries (%s)", (kind) => {
-  test.each([[[]], [["label", "info.lang", "info.deep.n", "tags", "rare"]]])("find by metadata, dtype and shape, indexed: %j", async (indexed) => {
-    const dataset = await filled(kind, indexed);
-    expect(dataset.indexed).toEqual(indexed);
-    for (const [what, filter, expected] of cases) {
-      const names = expected.map((n) => `n${n}`);
-      expect(await namesOf(dataset.records(filter)), what).toEqual(names);
-      expect(await dataset.count(filter), what).toBe(names.length);
-      expect((await dataset.page({ ...filter, limit: 3 })).records.map(({ name }) => name), what).toEqual(names.slice(0, 3));
-    }
-  });
+  test.each([[[]], [["label", "info.lang", "info.deep.n", "tags", "rare"]]])(
+    "find by metadata, dtype and shape, indexed: %j",
+    async (indexed) => {
+      const dataset = await filled(kind, indexed);
+      expect(dataset.indexed).toEqual(indexed);
+      for (const [what, filter, expected] of cases) {
+        const names = expected.map((n) => `n${n}`);
+        expect(await namesOf(dataset.records(filter)), what).toEqual(names);
+        expect(await dataset.count(filter), what).toBe(names.length);
+        expect(
+          (await dataset.page({ ...filter, limit: 3 })).records.map(({ name }) => name),
+          what,
+        ).toEqual(names.slice(0, 3));
+      }
+    },
+  );
 
   test("indexes follow what is declared later", async () => {
     const dataset = await filled(kind);
@@ -87,8 +103,10 @@ describe.each(kinds)("queries (%s)", (kind) => {
       if (names.length === 12) await dataset.delete("n12");
     } while (cursor !== undefined);
     expect(names).toEqual(Array.from({ length: 20 }, (_, n) => `n${n}`).filter((name) => name !== "n12"));
-    for (const limit of [0, -1, 1.5, 10_001, Number.NaN]) expect(await failureOf(dataset.page({ limit }))).toMatchObject({ field: "limit" });
-    for (const wrong of ["", "x", "!".repeat(26)]) expect(await failureOf(dataset.page({ cursor: wrong }))).toMatchObject({ field: "cursor" });
+    for (const limit of [0, -1, 1.5, 10_001, Number.NaN])
+      expect(await failureOf(dataset.page({ limit }))).toMatchObject({ field: "limit" });
+    for (const wrong of ["", "x", "!".repeat(26)])
+      expect(await failureOf(dataset.page({ cursor: wrong }))).toMatchObject({ field: "cursor" });
   });
 
   test("samples are different records, the same for the same seed", async () => {
@@ -104,7 +122,10 @@ describe.each(kinds)("queries (%s)", (kind) => {
     expect(await pick(100, 9)).toHaveLength(20);
     expect(await pick(0)).toEqual([]);
     expect(await pick(20)).toHaveLength(20);
-    expect((await dataset.sample(3, { seed: 1, where: { label: 4 } })).map(({ name }) => name)).toEqual(["n4", "n14"]);
+    expect((await dataset.sample(3, { seed: 1, where: { label: 4 } })).map(({ name }) => name)).toEqual([
+      "n4",
+      "n14",
+    ]);
     expect(await failureOf(dataset.sample(-1))).toBeInstanceOf(UsageError);
     const seen = new Set((await Promise.all(Array.from({ length: 60 }, (_, seed) => pick(2, seed)))).flat());
     expect(seen.size).toBe(20);
@@ -113,9 +134,18 @@ describe.each(kinds)("queries (%s)", (kind) => {
 
   test("filter looks at decoded tensors; records read and slice on demand", async () => {
     const dataset = await filled(kind);
-    const positive = dataset.filter((tensor, metadata) => tensor.dtype === "int32" && Number(tensor.data[0]) > 10 && metadata["label"] !== 4);
+    const positive = dataset.filter(
+      (tensor, metadata) =>
+        tensor.dtype === "int32" && Number(tensor.data[0]) > 10 && metadata["label"] !== 4,
+    );
     expect(await namesOf(positive)).toEqual(["n11", "n15", "n18", "n19"]);
-    expect(await namesOf(dataset.filter(async () => true, { shape: [3, 2] }))).toEqual(["n1", "n5", "n9", "n13", "n17"]);
+    expect(await namesOf(dataset.filter(async () => true, { shape: [3, 2] }))).toEqual([
+      "n1",
+      "n5",
+      "n9",
+      "n13",
+      "n17",
+    ]);
     for await (const record of dataset.records({ name: "n4" })) {
       expect((await record.slice([1, [0, 2]])).data).toEqual(floats([2, 3], 4).data.slice(3, 5));
       expect((await record.read({ as: "float32" })).data).toEqual(floats([2, 3], 4).data);
@@ -134,7 +164,11 @@ describe.each(kinds)("queries (%s)", (kind) => {
       [{ dtype: "float31" }, "dtype"],
     ];
     for (const [filter, field] of wrong) {
-      for (const call of [() => dataset.count(filter), () => dataset.page(filter), () => namesOf(dataset.records(filter))]) {
+      for (const call of [
+        () => dataset.count(filter),
+        () => dataset.page(filter),
+        () => namesOf(dataset.records(filter)),
+      ]) {
         expect(await failureOf(call()), field).toMatchObject({ tag: "usage", field });
       }
     }
@@ -151,7 +185,9 @@ describe.each(kinds)("queries (%s)", (kind) => {
     const store = await newStore(kind);
     await store.importFile(paths, { dataset: "b" });
     const files = (await store.dataset("b"))!;
-    expect(await namesOf(files.records({ file: "m.safetensors" }))).toEqual(await namesOf(files.records({ file: "n.safetensors" })));
+    expect(await namesOf(files.records({ file: "m.safetensors" }))).toEqual(
+      await namesOf(files.records({ file: "n.safetensors" })),
+    );
     expect(await files.count({ file: "m.safetensors", dtype: "float32" })).toBe(1);
     expect(await files.count({ name: "w" })).toBe(2);
     expect(await files.count({ file: "" })).toBe(0);
@@ -177,11 +213,26 @@ test("iteration is lazy: nothing is decoded that is not read, and stopping early
 
 test("where finds what a naive filter finds", async () => {
   const store = await newStore(":memory:");
-  const scalars = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.constantFrom("", "a", "ab", "b", "ä", "'", '"'), fc.boolean(), fc.constant(null), fc.double({ noNaN: true, noDefaultInfinity: true, min: -2, max: 2 }));
-  const metadata = fc.dictionary(fc.constantFrom("p", "q"), fc.oneof(scalars, fc.array(scalars, { maxLength: 3 }), fc.record({ r: scalars })));
-  const type = (value: unknown): string => (value === null ? "null" : Array.isArray(value) ? "array" : typeof value);
+  const scalars = fc.oneof(
+    fc.integer({ min: -3, max: 3 }),
+    fc.constantFrom("", "a", "ab", "b", "ä", "'", '"'),
+    fc.boolean(),
+    fc.constant(null),
+    fc.double({ noNaN: true, noDefaultInfinity: true, min: -2, max: 2 }),
+  );
+  const metadata = fc.dictionary(
+    fc.constantFrom("p", "q"),
+    fc.oneof(scalars, fc.array(scalars, { maxLength: 3 }), fc.record({ r: scalars })),
+  );
+  const type = (value: unknown): string =>
+    value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
   const at = (object: JsonObject, path: string): unknown =>
-    path.split(".").reduce<unknown>((value, key) => (type(value) === "object" ? (value as JsonObject)[key] : undefined), object);
+    path
+      .split(".")
+      .reduce<unknown>(
+        (value, key) => (type(value) === "object" ? (value as JsonObject)[key] : undefined),
+        object,
+      );
   const operators: Record<string, (value: unknown, operand: never) => boolean> = {
     eq: (value, operand) => type(value) === type(operand) && value === operand,
     ne: (value, operand) => !(type(value) === type(operand) && value === operand),
@@ -197,7 +248,10 @@ test("where finds what a naive filter finds", async () => {
   };
   const condition = fc.oneof(
     fc.tuple(fc.constantFrom("eq", "ne", "contains"), scalars),
-    fc.tuple(fc.constantFrom("gt", "gte", "lt", "lte"), fc.oneof(fc.integer({ min: -3, max: 3 }), fc.constantFrom("", "a", "b", "ä"))),
+    fc.tuple(
+      fc.constantFrom("gt", "gte", "lt", "lte"),
+      fc.oneof(fc.integer({ min: -3, max: 3 }), fc.constantFrom("", "a", "b", "ä")),
+    ),
     fc.tuple(fc.constant("exists"), fc.boolean()),
     fc.tuple(fc.constant("in"), fc.array(scalars, { maxLength: 3 })),
   );
@@ -209,14 +263,20 @@ test("where finds what a naive filter finds", async () => {
       fc.boolean(),
       async (records, conditions, indexed) => {
         const dataset = await store.createDataset(`d${round++}`, indexed ? { indexed: ["p", "q.r"] } : {});
-        await dataset.insertMany(records.map((one, index) => ({ tensor: scalar(index), name: String(index), metadata: one })));
+        await dataset.insertMany(
+          records.map((one, index) => ({ tensor: scalar(index), name: String(index), metadata: one })),
+        );
         for (const [path, [operator, operand]] of conditions) {
           // -0 is 0 in JSON.
           const expected = records.flatMap((one, index) =>
-            operators[operator]!(at(JSON.parse(JSON.stringify(one)) as JsonObject, path), operand as never) ? [String(index)] : [],
+            operators[operator]!(at(JSON.parse(JSON.stringify(one)) as JsonObject, path), operand as never)
+              ? [String(index)]
+              : [],
           );
           const where = { [path]: { [operator]: operand } };
-          expect(await namesOf(dataset.records({ where })), JSON.stringify([where, records])).toEqual(expected);
+          expect(await namesOf(dataset.records({ where })), JSON.stringify([where, records])).toEqual(
+            expected,
+          );
         }
         await store.deleteDataset(`d${round - 1}`);
       },

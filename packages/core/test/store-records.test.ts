@@ -1,6 +1,17 @@
 import { AlreadyExistsError, NotFoundError, UsageError } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
-import { bytesOf, expectTensor, failureOf, floats, kinds, namesOf, newStore, noise, randomTensor, scalar } from "./store-harness.ts";
+import {
+  bytesOf,
+  expectTensor,
+  failureOf,
+  floats,
+  kinds,
+  namesOf,
+  newStore,
+  noise,
+  randomTensor,
+  scalar,
+} from "./store-harness.ts";
 
 describe.each(kinds)("records (%s)", (kind) => {
   test("are inserted and read by id and by name", async () => {
@@ -38,7 +49,10 @@ describe.each(kinds)("records (%s)", (kind) => {
     const store = await newStore(kind);
     const dataset = await store.createDataset("a");
     const first = await dataset.insert(scalar(1), { name: "x" });
-    expect(await failureOf(dataset.insert(scalar(2), { name: "x" }))).toMatchObject({ tag: "already-exists", taken: "x" });
+    expect(await failureOf(dataset.insert(scalar(2), { name: "x" }))).toMatchObject({
+      tag: "already-exists",
+      taken: "x",
+    });
     expect(dataset.version).toBe(1);
     const second = await dataset.insert(scalar(2), { name: "x", replace: true });
     expect(second).not.toBe(first);
@@ -56,7 +70,11 @@ describe.each(kinds)("records (%s)", (kind) => {
   test("batches commit as a whole, from arrays, generators and asynchronous ones", async () => {
     const store = await newStore(kind);
     const dataset = await store.createDataset("a");
-    const items = [1, 2, 3].map((value) => ({ tensor: scalar(value), name: `n${value}`, metadata: { value } }));
+    const items = [1, 2, 3].map((value) => ({
+      tensor: scalar(value),
+      name: `n${value}`,
+      metadata: { value },
+    }));
     expect(await dataset.insertMany(items)).toHaveLength(3);
     expect(dataset.version).toBe(1);
     function* generated() {
@@ -65,25 +83,38 @@ describe.each(kinds)("records (%s)", (kind) => {
     await dataset.insertMany(generated());
     async function* streamed() {
       // Reading from the store while it stores.
-      for await (const record of dataset.records()) yield { tensor: await record.read(), name: `copy of ${record.name}` };
+      for await (const record of dataset.records())
+        yield { tensor: await record.read(), name: `copy of ${record.name}` };
     }
     await dataset.insertMany(streamed());
     expect(dataset.version).toBe(3);
-    expect(await namesOf(dataset.records())).toEqual([1, 2, 3, 4, 5].map((n) => `n${n}`).concat([1, 2, 3, 4, 5].map((n) => `copy of n${n}`)));
+    expect(await namesOf(dataset.records())).toEqual(
+      [1, 2, 3, 4, 5].map((n) => `n${n}`).concat([1, 2, 3, 4, 5].map((n) => `copy of n${n}`)),
+    );
     expectTensor(await dataset.get("copy of n4"), floats([1500], 4));
     expect(await dataset.insertMany([])).toEqual([]);
     expect(dataset.version).toBe(3);
 
-    const taken = [{ tensor: scalar(9), name: "new" }, { tensor: scalar(9), name: "n1" }];
+    const taken = [
+      { tensor: scalar(9), name: "new" },
+      { tensor: scalar(9), name: "n1" },
+    ];
     expect(await failureOf(dataset.insertMany(taken))).toBeInstanceOf(AlreadyExistsError);
-    const twice = [{ tensor: scalar(9), name: "new" }, { tensor: scalar(9), name: "new", replace: true }];
+    const twice = [
+      { tensor: scalar(9), name: "new" },
+      { tensor: scalar(9), name: "new", replace: true },
+    ];
     expect(await failureOf(dataset.insertMany(twice))).toBeInstanceOf(AlreadyExistsError);
     async function* failing() {
       yield { tensor: scalar(9), name: "new" };
       throw new RangeError("the source failed");
     }
     expect(await failureOf(dataset.insertMany(failing()))).toMatchObject({ message: "the source failed" });
-    expect(await failureOf(dataset.insertMany([{ tensor: { dtype: "float32", shape: [3], data: new Float32Array(2) } }]))).toMatchObject({ field: "data" });
+    expect(
+      await failureOf(
+        dataset.insertMany([{ tensor: { dtype: "float32", shape: [3], data: new Float32Array(2) } }]),
+      ),
+    ).toMatchObject({ field: "data" });
     expect(await dataset.info("new")).toBeUndefined();
     expect(dataset.version).toBe(3);
   });
@@ -105,12 +136,19 @@ describe.each(kinds)("records (%s)", (kind) => {
     ];
     for (const [tensor, field] of cases) {
       expect(await failureOf(dataset.insert(tensor as never)), field).toMatchObject({ tag: "usage", field });
-      expect(await failureOf(dataset.update("x", { tensor: tensor as never }))).toMatchObject({ tag: "usage", field });
+      expect(await failureOf(dataset.update("x", { tensor: tensor as never }))).toMatchObject({
+        tag: "usage",
+        field,
+      });
     }
     expect(await failureOf(dataset.insert(scalar(1), { name: 5 as never }))).toMatchObject({ field: "name" });
     expect(await failureOf(dataset.insert(scalar(1), { name: "\ud800" }))).toMatchObject({ field: "name" });
-    expect(await failureOf(dataset.insert(scalar(1), { name: "x".repeat(5000) }))).toMatchObject({ tag: "limit" });
-    expect(await failureOf(dataset.insert(scalar(1), { metadata: [] as never }))).toMatchObject({ field: "metadata" });
+    expect(await failureOf(dataset.insert(scalar(1), { name: "x".repeat(5000) }))).toMatchObject({
+      tag: "limit",
+    });
+    expect(await failureOf(dataset.insert(scalar(1), { metadata: [] as never }))).toMatchObject({
+      field: "metadata",
+    });
     expect(await failureOf(dataset.insert(scalar(1), { preset: "nope" }))).toBeInstanceOf(NotFoundError);
     expect(dataset.version).toBe(0);
   });
@@ -123,7 +161,10 @@ describe.each(kinds)("records (%s)", (kind) => {
     expectTensor(await dataset.get("raw"), tensor);
     const unaligned = new Uint8Array(21);
     unaligned.set(bytesOf(tensor), 1);
-    await dataset.insert({ dtype: "float32", shape: [5], data: unaligned.subarray(1) }, { name: "unaligned" });
+    await dataset.insert(
+      { dtype: "float32", shape: [5], data: unaligned.subarray(1) },
+      { name: "unaligned" },
+    );
     expectTensor(await dataset.get("unaligned"), tensor);
     const shared = new Float32Array(new SharedArrayBuffer(20));
     shared.set(tensor.data);
@@ -161,7 +202,8 @@ describe.each(kinds)("records (%s)", (kind) => {
     list.push({ tensor: many, name: "late", metadata });
     await Promise.all([...working, kept]);
     for (const name of ["one", "many", "in tx"]) expectTensor(await dataset.get(name), expected);
-    for (const name of ["one", "many", "u"]) expect((await dataset.info(name))!.metadata).toEqual({ label: { value: 1 } });
+    for (const name of ["one", "many", "u"])
+      expect((await dataset.info(name))!.metadata).toEqual({ label: { value: 1 } });
     expectTensor(await dataset.slice("log", [[4, 5]]), floats([1, 4], 9));
     expectTensor(await dataset.get("u"), floats([3000], 5));
     expect(await dataset.get("late")).toBeUndefined();
@@ -246,18 +288,27 @@ test("many concurrent inserts share commits and all arrive", async () => {
   const dataset = await store.createDataset("a");
   const count = 300;
   const before = performance.now();
-  const ids = await Promise.all(Array.from({ length: count }, (_, value) => dataset.insert(scalar(value), { name: `n${value}`, metadata: { value } })));
+  const ids = await Promise.all(
+    Array.from({ length: count }, (_, value) =>
+      dataset.insert(scalar(value), { name: `n${value}`, metadata: { value } }),
+    ),
+  );
   expect(performance.now() - before).toBeLessThan(10_000);
   expect(new Set(ids).size).toBe(count);
   expect(await dataset.count()).toBe(count);
   expect(dataset.version).toBeLessThan(count / 4);
-  for (const value of [0, 1, 150, count - 1]) expect((await dataset.get(`n${value}`))!.data).toEqual(new Int32Array([value]));
+  for (const value of [0, 1, 150, count - 1])
+    expect((await dataset.get(`n${value}`))!.data).toEqual(new Int32Array([value]));
 });
 
 test("more concurrent reads of large tensors than there are buffers", async () => {
   const store = await newStore("directory", { workers: 2, memoryBytes: 32 * 2 ** 20, preset: "none" });
   const dataset = await store.createDataset("a");
-  const tensors = Array.from({ length: 5 }, (_, seed) => ({ dtype: "uint8" as const, shape: [6_000_000], data: noise(6_000_000, seed) }));
+  const tensors = Array.from({ length: 5 }, (_, seed) => ({
+    dtype: "uint8" as const,
+    shape: [6_000_000],
+    data: noise(6_000_000, seed),
+  }));
   for (const [index, tensor] of tensors.entries()) await dataset.insert(tensor, { name: `t${index}` });
   const found = await Promise.all(tensors.map((_, index) => dataset.get(`t${index}`)));
   for (const [index, tensor] of tensors.entries()) expectTensor(found[index], tensor);
@@ -268,7 +319,13 @@ test("more concurrent reads of large tensors than there are buffers", async () =
         (async function* () {
           for (const index of [0, 1]) {
             const tensor = (await dataset.get(`t${index}`))!;
-            yield { tensor: { ...tensor, data: tensor.data.map((byte: number) => byte ^ (round + 1)) as Uint8Array }, name: `c${round}.${index}` };
+            yield {
+              tensor: {
+                ...tensor,
+                data: tensor.data.map((byte: number) => byte ^ (round + 1)) as Uint8Array,
+              },
+              name: `c${round}.${index}`,
+            };
           }
         })(),
       ),
@@ -299,7 +356,9 @@ test("an aborted batch stores nothing", async () => {
   const store = await newStore(":memory:");
   const dataset = await store.createDataset("a");
   const aborted = AbortSignal.abort(new Error("enough"));
-  expect(await failureOf(dataset.insertMany([{ tensor: scalar(1) }], { signal: aborted }))).toMatchObject({ tag: "cancelled" });
+  expect(await failureOf(dataset.insertMany([{ tensor: scalar(1) }], { signal: aborted }))).toMatchObject({
+    tag: "cancelled",
+  });
   const controller = new AbortController();
   const items = (async function* () {
     for (let value = 0; value < 5; value++) {
@@ -307,7 +366,9 @@ test("an aborted batch stores nothing", async () => {
       yield { tensor: floats([3000], value) };
     }
   })();
-  expect(await failureOf(dataset.insertMany(items, { signal: controller.signal }))).toMatchObject({ tag: "cancelled" });
+  expect(await failureOf(dataset.insertMany(items, { signal: controller.signal }))).toMatchObject({
+    tag: "cancelled",
+  });
   expect(await dataset.count()).toBe(0);
   expect(dataset.version).toBe(0);
 });

@@ -1,8 +1,17 @@
-import { SchemaError, UsageError } from "@tensorcask/codec";
 import { join } from "node:path";
+import { SchemaError, UsageError } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
 import type { DatasetSchema } from "../src/index.ts";
-import { failureOf, floats, kinds, newStore, openTestStore, scalar, temporaryDirectory, writeSafetensors } from "./store-harness.ts";
+import {
+  failureOf,
+  floats,
+  kinds,
+  newStore,
+  openTestStore,
+  scalar,
+  temporaryDirectory,
+  writeSafetensors,
+} from "./store-harness.ts";
 
 describe.each(kinds)("schemas (%s)", (kind) => {
   test("errors name the field that is wrong", async () => {
@@ -11,7 +20,14 @@ describe.each(kinds)("schemas (%s)", (kind) => {
       schema: {
         dtype: ["float32", "BF16"],
         shape: [null, 3],
-        metadata: { label: "integer", name: "string", score: "number", ok: "boolean", list: "array", more: "object" },
+        metadata: {
+          label: "integer",
+          name: "string",
+          score: "number",
+          ok: "boolean",
+          list: "array",
+          more: "object",
+        },
       },
     });
     const good = { label: 1, name: "x", score: 0.5, ok: true, list: [], more: {} };
@@ -35,21 +51,34 @@ describe.each(kinds)("schemas (%s)", (kind) => {
       [floats([2, 3]), { ...good, more: null }, "metadata.more"],
     ];
     for (const [tensor, metadata, field] of wrong) {
-      const failure = await failureOf(dataset.insert(tensor, { name: "culprit", metadata: metadata as never }));
+      const failure = await failureOf(
+        dataset.insert(tensor, { name: "culprit", metadata: metadata as never }),
+      );
       expect(failure).toBeInstanceOf(SchemaError);
       expect(failure).toMatchObject({ tag: "schema", field });
       expect(failure.message).toContain("culprit");
     }
-    expect(await failureOf(dataset.insertMany([{ tensor: floats([1, 3]), metadata: good }, { tensor: scalar(1), metadata: good }]))).toMatchObject({ field: "dtype" });
+    expect(
+      await failureOf(
+        dataset.insertMany([
+          { tensor: floats([1, 3]), metadata: good },
+          { tensor: scalar(1), metadata: good },
+        ]),
+      ),
+    ).toMatchObject({ field: "dtype" });
     const inTransaction = store.transaction(async (tx) => {
       await (await tx.dataset("a"))!.insert(floats([1, 4]), { metadata: good });
     });
     expect(await failureOf(inTransaction)).toMatchObject({ tag: "schema", field: "shape" });
     expect(await dataset.count()).toBe(3);
 
-    expect(await failureOf(dataset.update("good", { metadata: { label: null } }))).toMatchObject({ field: "metadata.label" });
+    expect(await failureOf(dataset.update("good", { metadata: { label: null } }))).toMatchObject({
+      field: "metadata.label",
+    });
     expect(await failureOf(dataset.update("good", { tensor: scalar(1) }))).toMatchObject({ field: "dtype" });
-    expect(await failureOf(dataset.append("good", { dtype: "float32", shape: [1, 4], data: new Float32Array(4) }))).toMatchObject({ field: "shape" });
+    expect(
+      await failureOf(dataset.append("good", { dtype: "float32", shape: [1, 4], data: new Float32Array(4) })),
+    ).toMatchObject({ field: "shape" });
     await dataset.update("good", { metadata: { label: 2 } });
     await dataset.append("good", floats([1, 3]));
     expect((await dataset.info("good"))!.shape).toEqual([3, 3]);
@@ -57,7 +86,10 @@ describe.each(kinds)("schemas (%s)", (kind) => {
 
   test("holds for imports, which land not at all", async () => {
     const store = await newStore(kind);
-    const path = writeSafetensors(join(temporaryDirectory(), "m.safetensors"), { fits: floats([4]), odd: scalar(1) });
+    const path = writeSafetensors(join(temporaryDirectory(), "m.safetensors"), {
+      fits: floats([4]),
+      odd: scalar(1),
+    });
     const dataset = await store.createDataset("a", { schema: { dtype: "float32" } });
     const failure = await failureOf(store.importFile(path, { dataset: "a" }));
     expect(failure).toMatchObject({ tag: "schema", field: "dtype" });
@@ -109,7 +141,9 @@ describe.each(kinds)("schemas (%s)", (kind) => {
         expect(failure["field"]).toBe(field);
       }
     }
-    expect(await failureOf(store.createDataset("b", { schema: null as never }))).toMatchObject({ field: "schema" });
+    expect(await failureOf(store.createDataset("b", { schema: null as never }))).toMatchObject({
+      field: "schema",
+    });
     expect((await store.datasets()).length).toBe(1);
   });
 });
@@ -119,7 +153,9 @@ test("schemas survive closing and hold for other handles", async () => {
   const first = await openTestStore(directory);
   await first.createDataset("a", { schema: { shape: [2, null] } });
   const second = await openTestStore(directory);
-  expect(await failureOf((await second.dataset("a"))!.insert(floats([3, 2])))).toMatchObject({ field: "shape" });
+  expect(await failureOf((await second.dataset("a"))!.insert(floats([3, 2])))).toMatchObject({
+    field: "shape",
+  });
   await (await second.dataset("a"))!.setSchema({ shape: [3, null] });
   await (await first.dataset("a"))!.insert(floats([3, 2]));
 });

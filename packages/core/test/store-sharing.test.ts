@@ -1,6 +1,6 @@
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import {
   examplesData,
   expectTensor,
@@ -51,7 +51,9 @@ describe("the same tensor is stored once", () => {
     const other = await openTestStore(directory);
     await store.createDataset("a");
     await Promise.all(
-      [store, other, store, other].map(async (handle) => (await handle.dataset("a"))!.insertMany([1, 2, 1].map((seed) => ({ tensor: floats([9000], seed) })))),
+      [store, other, store, other].map(async (handle) =>
+        (await handle.dataset("a"))!.insertMany([1, 2, 1].map((seed) => ({ tensor: floats([9000], seed) }))),
+      ),
     );
     expect(framesIn(directory)).toHaveLength(2);
     expect(await (await store.dataset("a"))!.count()).toBe(12);
@@ -62,8 +64,15 @@ describe("the same tensor is stored once", () => {
     const directory = join(folder, "store");
     const store = await openTestStore(directory);
     const weights = floats([200, 400], 1);
-    const first = writeSafetensors(join(folder, "one.safetensors"), { "layer.weight": weights, bias: floats([400], 2) });
-    const second = writeSafetensors(join(folder, "two.safetensors"), { renamed: weights, extra: floats([3000], 3) }, { note: "other" });
+    const first = writeSafetensors(join(folder, "one.safetensors"), {
+      "layer.weight": weights,
+      bias: floats([400], 2),
+    });
+    const second = writeSafetensors(
+      join(folder, "two.safetensors"),
+      { renamed: weights, extra: floats([3000], 3) },
+      { note: "other" },
+    );
     const imported = await store.importFile(first, { dataset: "a" });
     expect(imported.newBytes).toBe(frameBytesIn(directory));
     const before = frameBytesIn(directory);
@@ -86,7 +95,12 @@ describe("the same tensor is stored once", () => {
     const directory = join(folder, "store");
     const store = await openTestStore(directory, { preset: "none" });
     const tensor = floats([100, 100], 1);
-    const path = writeSafetensors(join(folder, "tied.safetensors"), { embed: tensor, head: tensor, small: floats([9], 2), twin: floats([9], 2) });
+    const path = writeSafetensors(join(folder, "tied.safetensors"), {
+      embed: tensor,
+      head: tensor,
+      small: floats([9], 2),
+      twin: floats([9], 2),
+    });
     const result = await store.importFile(path, { dataset: "a" });
     expect(result.tensorsShared).toBe(2);
     expect(result.newBytes).toBeLessThan(40_000 + 1500);
@@ -104,7 +118,12 @@ describe("the same tensor is stored once", () => {
       expectTensor(await dataset.get(preset), tensor);
       expect((await dataset.info(preset))!.quantization).toBeUndefined();
     }
-    for (const [preset, quantizer] of [["maximum", "int8"], ["int8_only", "int8"], ["balanced", "fp16"], ["fp16_only", "fp16"]] as const) {
+    for (const [preset, quantizer] of [
+      ["maximum", "int8"],
+      ["int8_only", "int8"],
+      ["balanced", "fp16"],
+      ["fp16_only", "fp16"],
+    ] as const) {
       expect((await dataset.info(preset))!.quantization!.quantizer).toBe(quantizer);
       expect((await dataset.get(preset))!.data).not.toEqual(tensor.data);
     }
@@ -130,14 +149,26 @@ describe("the same chunk is stored once", () => {
     changed.data[17 * 1024] = 5;
     await dataset.insert(changed, { name: "one element differs" });
     expect(framesIn(directory)).toHaveLength(11);
-    await dataset.insert({ dtype: "int32", shape: [40, 1024], data: new Int32Array(tensor.data.buffer) }, { name: "as int32" });
-    await dataset.insert({ ...tensor, shape: [1024, 40] as number[], data: tensor.data.slice() }, { name: "reshaped" });
-    await dataset.insert({ dtype: "float32", shape: [8, 1024], data: tensor.data.slice(0, 8192) }, { name: "a part" });
+    await dataset.insert(
+      { dtype: "int32", shape: [40, 1024], data: new Int32Array(tensor.data.buffer) },
+      { name: "as int32" },
+    );
+    await dataset.insert(
+      { ...tensor, shape: [1024, 40] as number[], data: tensor.data.slice() },
+      { name: "reshaped" },
+    );
+    await dataset.insert(
+      { dtype: "float32", shape: [8, 1024], data: tensor.data.slice(0, 8192) },
+      { name: "a part" },
+    );
     const frames = framesIn(directory).length;
     expect(frames).toBeLessThan(23);
     await dataset.insert({ dtype: "float32", shape: [40960], data: tensor.data.slice() }, { name: "flat" });
     expect(framesIn(directory)).toHaveLength(frames);
-    for (const name of ["as int32", "reshaped", "flat"]) expect(Buffer.compare((await dataset.get(name))!.bytes(), Buffer.from(tensor.data.buffer)), name).toBe(0);
+    for (const name of ["as int32", "reshaped", "flat"])
+      expect(Buffer.compare((await dataset.get(name))!.bytes(), Buffer.from(tensor.data.buffer)), name).toBe(
+        0,
+      );
     expect((await dataset.get("one element differs"))!.data[17 * 1024]).toBe(5);
     expectNoChunkTwice(directory);
   });
@@ -150,7 +181,10 @@ describe("the same chunk is stored once", () => {
     const path = join(folder, "weights.bin");
     writeFileSync(path, bytes);
     await store.importFile(path, { dataset: "a" });
-    writeFileSync(path, Buffer.concat([bytes.subarray(0, 1_500_000), noise(10, 2), bytes.subarray(1_500_000)]));
+    writeFileSync(
+      path,
+      Buffer.concat([bytes.subarray(0, 1_500_000), noise(10, 2), bytes.subarray(1_500_000)]),
+    );
     const result = await store.importFile(path, { dataset: "a" });
     expect(result.newBytes).toBeLessThan(600_000);
     expectNoChunkTwice(directory);
@@ -160,7 +194,10 @@ describe("the same chunk is stored once", () => {
     const directory = join(temporaryDirectory(), "store");
     const store = await openTestStore(directory);
     const dataset = await store.createDataset("a");
-    await dataset.insert({ dtype: "float32", shape: [40, 131_072], data: new Float32Array(40 * 131_072) }, { name: "zeros" });
+    await dataset.insert(
+      { dtype: "float32", shape: [40, 131_072], data: new Float32Array(40 * 131_072) },
+      { name: "zeros" },
+    );
     expect(framesIn(directory)).toHaveLength(1);
     expect((await dataset.slice("zeros", [39, -1]))!.data).toEqual(new Float32Array(1));
     expect((await dataset.get("zeros"))!.data.every((value) => value === 0)).toBe(true);
@@ -171,7 +208,8 @@ test("fine-tunes of a real model share what they have in common", async () => {
   const directory = join(temporaryDirectory(), "store");
   const store = await openTestStore(directory, { workers: 2 });
   const results = [];
-  for (const name of ["base", "ft-full", "ft-lora-merged"]) results.push(await store.importFile(join(examplesData, name), { dataset: name }));
+  for (const name of ["base", "ft-full", "ft-lora-merged"])
+    results.push(await store.importFile(join(examplesData, name), { dataset: name }));
   expect(results.map(({ tensors }) => tensors)).toEqual([39, 39, 39]);
   const [base, full, lora] = results.map(({ newBytes }) => newBytes);
   expect(lora).toBeLessThan(base! * 0.8);
@@ -188,7 +226,9 @@ test("small tensors share a frame", async () => {
   const directory = join(temporaryDirectory(), "store");
   const store = await openTestStore(directory);
   const dataset = await store.createDataset("a");
-  await dataset.insertMany(Array.from({ length: 500 }, (_, value) => ({ tensor: scalar(value), name: String(value) })));
+  await dataset.insertMany(
+    Array.from({ length: 500 }, (_, value) => ({ tensor: scalar(value), name: String(value) })),
+  );
   expect(framesIn(directory)).toHaveLength(1);
   expect((await dataset.get("321"))!.data[0]).toBe(321);
 });

@@ -1,6 +1,14 @@
-import { ElementGeometry, dtypeOf, type DTypeName, planSlice, type SliceSpec, sliceBytes, UsageError } from "@tensorcask/codec";
-import * as fc from "fast-check";
 import { join } from "node:path";
+import {
+  type DTypeName,
+  dtypeOf,
+  ElementGeometry,
+  planSlice,
+  type SliceSpec,
+  sliceBytes,
+  UsageError,
+} from "@tensorcask/codec";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { nodeFileSystem } from "../src/index.ts";
 import {
@@ -34,7 +42,8 @@ function naive(shape: readonly number[], spec: SliceSpec): number[] {
     return found;
   });
   return axes.reduce<number[]>(
-    (elements, indices, axis) => elements.flatMap((element) => indices.map((index) => element * shape[axis]! + index)),
+    (elements, indices, axis) =>
+      elements.flatMap((element) => indices.map((index) => element * shape[axis]! + index)),
     [0],
   );
 }
@@ -49,18 +58,35 @@ describe.each(kinds)("slices (%s)", (kind) => {
       [[], [6, 7, 8, 9]],
       [[0], [7, 8, 9]],
       [[-1, -1, -1, -1], []],
-      [[null, 2], [6, 8, 9]],
-      [[[1, 3], null, 0], [2, 7, 9]],
-      [[[null, null, 2], [-3, null], [null, -1], 4], [3, 3, 7]],
-      [[null, null, null, [0, 1]], [6, 7, 8, 1]],
+      [
+        [null, 2],
+        [6, 8, 9],
+      ],
+      [
+        [[1, 3], null, 0],
+        [2, 7, 9],
+      ],
+      [
+        [[null, null, 2], [-3, null], [null, -1], 4],
+        [3, 3, 7],
+      ],
+      [
+        [null, null, null, [0, 1]],
+        [6, 7, 8, 1],
+      ],
       [[[4, 100]], [2, 7, 8, 9]],
       [[[4, 2]], [0, 7, 8, 9]],
-      [[null, [9, 20]], [6, 0, 8, 9]],
+      [
+        [null, [9, 20]],
+        [6, 0, 8, 9],
+      ],
     ];
     for (const [spec, shape] of cases) {
       const found = (await dataset.slice("x", spec))!;
       expect(found.shape, JSON.stringify(spec)).toEqual(shape);
-      expect([...found.data], JSON.stringify(spec)).toEqual(naive([6, 7, 8, 9], spec).map((element) => data[element]));
+      expect([...found.data], JSON.stringify(spec)).toEqual(
+        naive([6, 7, 8, 9], spec).map((element) => data[element]),
+      );
     }
     expect((await dataset.slice("x", [0, 0, 0], { as: "float16" }))!.dtype).toBe("float16");
   });
@@ -106,7 +132,9 @@ describe.each(kinds)("slices (%s)", (kind) => {
       const rows = [5, 17, 49, -1, 0, 5, 5, -50];
       const found = (await dataset.gather(dtype, rows))!;
       expect(found.shape).toEqual([rows.length, 9]);
-      const elements = rows.flatMap((row) => Array.from({ length: 9 }, (_, column) => (row < 0 ? row + 50 : row) * 9 + column));
+      const elements = rows.flatMap((row) =>
+        Array.from({ length: 9 }, (_, column) => (row < 0 ? row + 50 : row) * 9 + column),
+      );
       const { bits } = dtypeOf(dtype);
       const bitAt = (bytes: Uint8Array, bit: number): number => (bytes[bit >> 3]! >> (bit & 7)) & 1;
       for (const [index, element] of elements.entries()) {
@@ -129,12 +157,22 @@ test("what a slice gives is what NumPy would", async () => {
     fc.oneof(
       fc.constant(null),
       ...(length === 0 ? [] : [fc.integer({ min: -length, max: length - 1 })]),
-      fc.tuple(fc.option(fc.integer({ min: -length - 2, max: length + 2 })), fc.option(fc.integer({ min: -length - 2, max: length + 2 }))),
-      fc.tuple(fc.option(fc.integer({ min: -length, max: length })), fc.constant(null), fc.integer({ min: 1, max: 4 })),
+      fc.tuple(
+        fc.option(fc.integer({ min: -length - 2, max: length + 2 })),
+        fc.option(fc.integer({ min: -length - 2, max: length + 2 })),
+      ),
+      fc.tuple(
+        fc.option(fc.integer({ min: -length, max: length })),
+        fc.constant(null),
+        fc.integer({ min: 1, max: 4 }),
+      ),
     );
-  const shapeAndSpec = fc
-    .array(fc.integer({ min: 0, max: 12 }), { maxLength: 4 })
-    .chain((shape) => fc.tuple(fc.constant(shape), fc.nat(shape.length).chain((axes) => fc.tuple(...shape.slice(0, axes).map(entry)))));
+  const shapeAndSpec = fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 4 }).chain((shape) =>
+    fc.tuple(
+      fc.constant(shape),
+      fc.nat(shape.length).chain((axes) => fc.tuple(...shape.slice(0, axes).map(entry))),
+    ),
+  );
   const dtypes: DTypeName[] = ["float32", "int4", "float6_e2m3fn", "uint8", "complex128"];
   await fc.assert(
     fc.asyncProperty(shapeAndSpec, fc.constantFrom(...dtypes), async ([shape, spec], dtype) => {
@@ -147,7 +185,9 @@ test("what a slice gives is what NumPy would", async () => {
       expect(sameBytes(found.bytes(), sliceBytes(plan, dtypeOf(dtype), bytesOf(tensor)))).toBe(true);
       if (dtype === "float32") {
         const { data } = tensor as { data: ArrayBufferView } as { data: Float32Array };
-        expect([...found.data].map(Object.is.bind(null, 0)).length).toBe(naive(shape, spec as SliceSpec).length);
+        expect([...found.data].map(Object.is.bind(null, 0)).length).toBe(
+          naive(shape, spec as SliceSpec).length,
+        );
         const wanted = naive(shape, spec as SliceSpec).map((element) => data[element]!);
         expect(wanted.every((value, index) => Object.is(value, found.data[index]))).toBe(true);
       }
@@ -216,7 +256,8 @@ describe("only the chunks that a slice touches are read", () => {
     const row = (await dataset.slice("x", [40]))!;
     expect(files.packBytes).toBeLessThan(8192 + 64 * 4 + 3 * FRAME_HEADER);
     const { data } = floats([64, 8192], 2);
-    for (let column = 0; column < 8192; column++) expect(Math.abs(row.data[column] as number - data[40 * 8192 + column]!)).toBeLessThan(0.0041);
+    for (let column = 0; column < 8192; column++)
+      expect(Math.abs((row.data[column] as number) - data[40 * 8192 + column]!)).toBeLessThan(0.0041);
   });
 
   test("of a whole tensor, neighbouring frames are read together", async () => {

@@ -1,7 +1,18 @@
-import { AlreadyExistsError, ConflictError, NotFoundError, UsageError } from "@tensorcask/codec";
 import { join } from "node:path";
+import { AlreadyExistsError, ConflictError, NotFoundError, UsageError } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
-import { expectTensor, failureOf, floats, kinds, namesOf, newStore, openTestStore, scalar, temporaryDirectory, writeSafetensors } from "./store-harness.ts";
+import {
+  expectTensor,
+  failureOf,
+  floats,
+  kinds,
+  namesOf,
+  newStore,
+  openTestStore,
+  scalar,
+  temporaryDirectory,
+  writeSafetensors,
+} from "./store-harness.ts";
 
 describe.each(kinds)("transactions (%s)", (kind) => {
   test("land as a whole, over several datasets, in one version each", async () => {
@@ -49,7 +60,9 @@ describe.each(kinds)("transactions (%s)", (kind) => {
     );
     expect(failure).toBeInstanceOf(RangeError);
     expect([a.version, await a.count(), (await store.datasets()).length]).toEqual([0, 0, 1]);
-    expect(await failureOf((kept as { insert(t: unknown): Promise<unknown> }).insert(scalar(1)))).toBeInstanceOf(UsageError);
+    expect(
+      await failureOf((kept as { insert(t: unknown): Promise<unknown> }).insert(scalar(1))),
+    ).toBeInstanceOf(UsageError);
     await store.transaction(async () => undefined);
     expect(a.version).toBe(0);
   });
@@ -60,7 +73,10 @@ describe.each(kinds)("transactions (%s)", (kind) => {
     await a.insert(scalar(1), { name: "x" });
     await a.insert(scalar(2), { name: "y" });
     type Inside = NonNullable<Awaited<ReturnType<import("../src/index.ts").Transaction["dataset"]>>>;
-    const attempt = async (read: (inside: Inside) => Promise<unknown>, meanwhile: () => Promise<unknown>): Promise<string> => {
+    const attempt = async (
+      read: (inside: Inside) => Promise<unknown>,
+      meanwhile: () => Promise<unknown>,
+    ): Promise<string> => {
       try {
         await store.transaction(async (tx) => {
           const inside = (await tx.dataset("a"))!;
@@ -79,21 +95,71 @@ describe.each(kinds)("transactions (%s)", (kind) => {
     expect(await attempt((inside) => inside.get("x"), touch("x"))).toBe("conflict");
     expect(await attempt((inside) => inside.info("x"), touch("x"))).toBe("conflict");
     expect(await attempt((inside) => inside.get("x"), touch("y"))).toBe("committed");
-    expect(await attempt((inside) => inside.update("x", { metadata: { mine: true } }), touch("x"))).toBe("conflict");
+    expect(await attempt((inside) => inside.update("x", { metadata: { mine: true } }), touch("x"))).toBe(
+      "conflict",
+    );
     expect(await attempt((inside) => inside.delete("x"), touch("x"))).toBe("conflict");
-    expect(await attempt((inside) => inside.get("x"), () => a.insert(scalar(1), { name: "x", replace: true }))).toBe("conflict");
-    expect(await attempt((inside) => inside.get("nobody"), () => a.insert(scalar(1), { name: "nobody" }))).toBe("conflict");
-    expect(await attempt((inside) => inside.get("nothing"), () => a.insert(scalar(1), { name: "something" }))).toBe("committed");
-    expect(await attempt((inside) => inside.count(), () => a.insert(scalar(1)))).toBe("conflict");
+    expect(
+      await attempt(
+        (inside) => inside.get("x"),
+        () => a.insert(scalar(1), { name: "x", replace: true }),
+      ),
+    ).toBe("conflict");
+    expect(
+      await attempt(
+        (inside) => inside.get("nobody"),
+        () => a.insert(scalar(1), { name: "nobody" }),
+      ),
+    ).toBe("conflict");
+    expect(
+      await attempt(
+        (inside) => inside.get("nothing"),
+        () => a.insert(scalar(1), { name: "something" }),
+      ),
+    ).toBe("committed");
+    expect(
+      await attempt(
+        (inside) => inside.count(),
+        () => a.insert(scalar(1)),
+      ),
+    ).toBe("conflict");
     expect(await attempt((inside) => namesOf(inside.records()), touch("y"))).toBe("conflict");
-    expect(await attempt((inside) => inside.count(), async () => a.setMetadata({ no: "record changes" }))).toBe("committed");
-    expect(await attempt((inside) => inside.insert(scalar(1)), () => a.insert(scalar(1)))).toBe("committed");
+    expect(
+      await attempt(
+        (inside) => inside.count(),
+        async () => a.setMetadata({ no: "record changes" }),
+      ),
+    ).toBe("committed");
+    expect(
+      await attempt(
+        (inside) => inside.insert(scalar(1)),
+        () => a.insert(scalar(1)),
+      ),
+    ).toBe("committed");
     const folder = temporaryDirectory();
-    const path = writeSafetensors(join(folder, "m.safetensors"), { phantom: floats([4]), other: floats([3]) });
-    expect(await attempt((inside) => inside.get("phantom"), () => store.importFile(path, { dataset: "a" }))).toBe("conflict");
+    const path = writeSafetensors(join(folder, "m.safetensors"), {
+      phantom: floats([4]),
+      other: floats([3]),
+    });
+    expect(
+      await attempt(
+        (inside) => inside.get("phantom"),
+        () => store.importFile(path, { dataset: "a" }),
+      ),
+    ).toBe("conflict");
     await a.deleteFile("m.safetensors");
-    expect(await attempt((inside) => inside.get("m.safetensors#other"), () => store.importFile(path, { dataset: "a" }))).toBe("conflict");
-    expect(await attempt((inside) => inside.get("m.safetensors#other"), () => store.importFile(path, { dataset: "a" }))).toBe("conflict");
+    expect(
+      await attempt(
+        (inside) => inside.get("m.safetensors#other"),
+        () => store.importFile(path, { dataset: "a" }),
+      ),
+    ).toBe("conflict");
+    expect(
+      await attempt(
+        (inside) => inside.get("m.safetensors#other"),
+        () => store.importFile(path, { dataset: "a" }),
+      ),
+    ).toBe("conflict");
   });
 
   test("two counters never lose an increment", async () => {
@@ -183,7 +249,9 @@ describe.each(kinds)("transactions (%s)", (kind) => {
     expect(await namesOf(a.records())).toEqual(["y", "x"]);
     expect((await a.get("x"))!.data[0]).toBe(3);
 
-    expect(await failureOf(store.transaction((tx) => tx.createDataset("a")))).toBeInstanceOf(AlreadyExistsError);
+    expect(await failureOf(store.transaction((tx) => tx.createDataset("a")))).toBeInstanceOf(
+      AlreadyExistsError,
+    );
     const raced = store.transaction(async (tx) => {
       await (await tx.createDataset("b")).insert(scalar(1));
       await store.createDataset("b");
@@ -263,5 +331,8 @@ test("a read-only store refuses them", async () => {
   const store = await openTestStore(directory);
   await store.createDataset("a");
   const reader = await openTestStore(directory, { readOnly: true });
-  expect(await failureOf(reader.transaction(async () => undefined))).toMatchObject({ tag: "usage", field: "readOnly" });
+  expect(await failureOf(reader.transaction(async () => undefined))).toMatchObject({
+    tag: "usage",
+    field: "readOnly",
+  });
 });

@@ -1,5 +1,5 @@
-import { AlreadyExistsError, NotFoundError, UsageError, VersionExpiredError } from "@tensorcask/codec";
 import { join } from "node:path";
+import { AlreadyExistsError, NotFoundError, UsageError, VersionExpiredError } from "@tensorcask/codec";
 import { describe, expect, test } from "vitest";
 import {
   contentOf,
@@ -21,7 +21,10 @@ describe.each(kinds)("versions (%s)", (kind) => {
     const dataset = await store.createDataset("a");
     expect(dataset.version).toBe(0);
     const id = await dataset.insert(floats([2000], 1), { name: "x", metadata: { step: 1 } });
-    await dataset.insertMany([{ tensor: scalar(1), name: "y" }, { tensor: scalar(2), name: "z" }]);
+    await dataset.insertMany([
+      { tensor: scalar(1), name: "y" },
+      { tensor: scalar(2), name: "z" },
+    ]);
     await dataset.update("x", { tensor: floats([2000], 2), metadata: { step: 2 } });
     await dataset.update("y", { name: "renamed" });
     await dataset.delete("z");
@@ -45,7 +48,9 @@ describe.each(kinds)("versions (%s)", (kind) => {
       expect(await view.count({ where: { step: 1 } })).toBe(index < 2 ? 1 : 0);
       expect((await view.page({ limit: 2 })).records.map(({ name }) => name)).toEqual(names.slice(0, 2));
       expect((await view.sample(100, { seed: 1 })).map(({ name }) => name)).toEqual(names);
-      expect((await view.slice("x", [[0, 3]]))!.data).toEqual(floats([2000], index < 2 ? 1 : 2).data.slice(0, 3));
+      expect((await view.slice("x", [[0, 3]]))!.data).toEqual(
+        floats([2000], index < 2 ? 1 : 2).data.slice(0, 3),
+      );
     }
     expect(await dataset.at(2).get("renamed")).toBeUndefined();
     expect(await dataset.at(5).get("z")).toBeUndefined();
@@ -61,13 +66,22 @@ describe.each(kinds)("versions (%s)", (kind) => {
     await dataset.insert(scalar(1), { name: "x" });
     for (const version of [2, -1, 99, 1.5, Number.NaN]) {
       const view = dataset.at(version);
-      for (const read of [() => view.get("x"), () => view.count(), () => view.files(), () => namesOf(view.records())]) {
+      for (const read of [
+        () => view.get("x"),
+        () => view.count(),
+        () => view.files(),
+        () => namesOf(view.records()),
+      ]) {
         expect(await failureOf(read()), String(version)).toBeInstanceOf(VersionExpiredError);
       }
       expect(await failureOf(dataset.rollback(version))).toBeInstanceOf(VersionExpiredError);
       expect(await failureOf(dataset.tag("t", { version }))).toBeInstanceOf(VersionExpiredError);
     }
-    expect(await failureOf(dataset.at("nope").get("x"))).toMatchObject({ tag: "not-found", kind: "tag", missing: "nope" });
+    expect(await failureOf(dataset.at("nope").get("x"))).toMatchObject({
+      tag: "not-found",
+      kind: "tag",
+      missing: "nope",
+    });
     expect(await failureOf(dataset.rollback("nope"))).toBeInstanceOf(NotFoundError);
     expect(dataset.version).toBe(1);
   });
@@ -84,13 +98,19 @@ describe.each(kinds)("versions (%s)", (kind) => {
     await dataset.tag("first", { version: 1 });
     await dataset.tag("v1", { move: true });
     expect((await dataset.at("v1").get("x"))!.data[0]).toBe(2);
-    expect([...(await dataset.tags())]).toEqual([["first", 1], ["v1", 2]]);
+    expect([...(await dataset.tags())]).toEqual([
+      ["first", 1],
+      ["v1", 2],
+    ]);
     expect((await dataset.versions()).map(({ tags }) => tags)).toEqual([["first"], ["v1"]]);
     expect(await dataset.deleteTag("v1")).toBe(true);
     expect(await dataset.deleteTag("v1")).toBe(false);
     expect(await failureOf(dataset.at("v1").get("x"))).toBeInstanceOf(NotFoundError);
     for (const tag of ["", "12", "a b", "a\nb", "x".repeat(256), "\ud800"]) {
-      expect(await failureOf(dataset.tag(tag)), JSON.stringify(tag)).toMatchObject({ tag: "usage", field: "tag" });
+      expect(await failureOf(dataset.tag(tag)), JSON.stringify(tag)).toMatchObject({
+        tag: "usage",
+        field: "tag",
+      });
     }
     const calls = await Promise.allSettled([dataset.tag("once"), dataset.tag("once")]);
     expect(calls.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
@@ -102,7 +122,10 @@ describe.each(kinds)("versions (%s)", (kind) => {
     const folder = temporaryDirectory();
     const dataset = await store.createDataset("a");
     await dataset.insert(floats([1500], 1), { name: "x", metadata: { n: 1 } });
-    const path = writeSafetensors(join(folder, "m.safetensors"), { w: floats([50, 50], 2), b: floats([50], 3) });
+    const path = writeSafetensors(join(folder, "m.safetensors"), {
+      w: floats([50, 50], 2),
+      b: floats([50], 3),
+    });
     await store.importFile(path, { dataset: "a" });
     await dataset.tag("good");
     const good = await contentOf(dataset);
@@ -143,7 +166,9 @@ describe.each(kinds)("versions (%s)", (kind) => {
   test("a pinned version stays the same under a reader while others commit", async () => {
     const store = await newStore(kind);
     const dataset = await store.createDataset("a");
-    await dataset.insertMany(Array.from({ length: 1200 }, (_, value) => ({ tensor: scalar(value), name: `n${value}` })));
+    await dataset.insertMany(
+      Array.from({ length: 1200 }, (_, value) => ({ tensor: scalar(value), name: `n${value}` })),
+    );
     const pinned = dataset.at(1);
     const iteration = dataset.records();
     const seen: (string | undefined)[] = [];

@@ -5,7 +5,14 @@
  *   1  blocks   u32 length, then a block (@tensorcask/kernels); each decodes to 131,072 words, the last one to the rest
  *   .  tail     what is left behind the last whole word, fewer than W bytes, as it is
  */
-import { type BlockCoder, BLOCK_ELEMENTS_LIMIT, DamagedBlockError, decodeBlock, encodeBlock, encodedLimit } from "@tensorcask/kernels";
+import {
+  BLOCK_ELEMENTS_LIMIT,
+  type BlockCoder,
+  DamagedBlockError,
+  decodeBlock,
+  encodeBlock,
+  encodedLimit,
+} from "@tensorcask/kernels";
 import type { JsonObject } from "../bytes/json.ts";
 import { DamageError, UsageError } from "../errors/errors.ts";
 import { refuseUnknownParameters } from "../quantize/parameters.ts";
@@ -33,10 +40,16 @@ function parseWords(parameters: JsonObject, id: string): JsonObject {
   const { wordBytes, exponentBits } = parameters;
   if (wordBytes === undefined && exponentBits === undefined) return {};
   if (!WORD_BYTES.includes(wordBytes as number)) {
-    throw new UsageError("wordBytes", `${id}: wordBytes is ${JSON.stringify(wordBytes)}; it must be 1, 2, 4 or 8`);
+    throw new UsageError(
+      "wordBytes",
+      `${id}: wordBytes is ${JSON.stringify(wordBytes)}; it must be 1, 2, 4 or 8`,
+    );
   }
   if (![0, 4, 5, 8, 11].includes(exponentBits as number)) {
-    throw new UsageError("exponentBits", `${id}: exponentBits is ${JSON.stringify(exponentBits)}; it must be 0, 4, 5, 8 or 11`);
+    throw new UsageError(
+      "exponentBits",
+      `${id}: exponentBits is ${JSON.stringify(exponentBits)}; it must be 0, 4, 5, 8 or 11`,
+    );
   }
   return { wordBytes: wordBytes!, exponentBits: exponentBits! };
 }
@@ -78,7 +91,8 @@ export function wordBlockCodec(id: string, code: number, coder: BlockCoder): Cod
 
     decode(input: Uint8Array, { bytes }: DecodeContext): Uint8Array {
       const wordBytes = input[0];
-      if (wordBytes === undefined || !WORD_BYTES.includes(wordBytes)) throw new DamageError(id, "the word size is not one");
+      if (wordBytes === undefined || !WORD_BYTES.includes(wordBytes))
+        throw new DamageError(id, "the word size is not one");
       const out = new Uint8Array(bytes);
       const view = new DataView(input.buffer, input.byteOffset, input.length);
       const blockBytes = BLOCK_ELEMENTS_LIMIT * wordBytes;
@@ -88,11 +102,17 @@ export function wordBlockCodec(id: string, code: number, coder: BlockCoder): Cod
         if (at + BLOCK_LENGTH_BYTES > input.length) throw new DamageError(id, "a block is missing");
         const length = view.getUint32(at, true);
         at += BLOCK_LENGTH_BYTES;
-        if (length > input.length - at) throw new DamageError(id, `a block of ${length} bytes lies beyond the end`);
-        decodeInto(id, input.subarray(at, at + length), out.subarray(from, Math.min(from + blockBytes, whole)));
+        if (length > input.length - at)
+          throw new DamageError(id, `a block of ${length} bytes lies beyond the end`);
+        decodeInto(
+          id,
+          input.subarray(at, at + length),
+          out.subarray(from, Math.min(from + blockBytes, whole)),
+        );
         at += length;
       }
-      if (input.length - at !== bytes - whole) throw new DamageError(id, "the bytes behind the last block are not as many as declared");
+      if (input.length - at !== bytes - whole)
+        throw new DamageError(id, "the bytes behind the last block are not as many as declared");
       out.set(input.subarray(at), whole);
       return out;
     },

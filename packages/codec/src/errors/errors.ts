@@ -126,7 +126,11 @@ export class ConflictError extends TensorcaskError {
   /** Address of the record or file in conflict, or the empty string for the dataset itself. */
   readonly address: string;
 
-  constructor(dataset: string, address: string, message = "was changed by another commit; run the transaction again") {
+  constructor(
+    dataset: string,
+    address: string,
+    message = "was changed by another commit; run the transaction again",
+  ) {
     super("conflict", `${JSON.stringify(dataset)}${address ? ` ${JSON.stringify(address)}` : ""} ${message}`);
     this.dataset = dataset;
     this.address = address;
@@ -150,7 +154,10 @@ export class LockTimeoutError extends TensorcaskError {
 
   constructor(holderPid: number | undefined, waitedMs: number) {
     const who = holderPid === undefined ? "another process" : `process ${holderPid}`;
-    super("lock-timeout", `${who} holds the store's writer lock (waited ${waitedMs} ms); wait longer with --wait`);
+    super(
+      "lock-timeout",
+      `${who} holds the store's writer lock (waited ${waitedMs} ms); wait longer with --wait`,
+    );
     this.holderPid = holderPid;
     this.waitedMs = waitedMs;
   }
@@ -159,7 +166,13 @@ export class LockTimeoutError extends TensorcaskError {
 /** The directory cannot be opened as a store: not one, newer than this version, on a network file system, damaged marker. */
 export class StoreOpenError extends TensorcaskError {
   readonly directory: string;
-  readonly reason: "not-a-store" | "newer-format" | "network-file-system" | "damaged" | "missing" | "incompatible";
+  readonly reason:
+    | "not-a-store"
+    | "newer-format"
+    | "network-file-system"
+    | "damaged"
+    | "missing"
+    | "incompatible";
 
   constructor(directory: string, reason: StoreOpenError["reason"], message: string, options?: ErrorOptions) {
     super("store-open", `${directory}: ${message}`, options);

@@ -2,9 +2,9 @@
  * Applying operations about packs, chunks and tensors.
  */
 import type { FramesOp, Runs } from "../model/entry.ts";
+import { countOfRuns, idsOf } from "../model/runs.ts";
 import type { ApplyContext, OpOf } from "./apply-context.ts";
 import { bindable, Chunks } from "./chunks.ts";
-import { idsOf, countOfRuns } from "../model/runs.ts";
 import { damaged, type Sqlite } from "./sqlite.ts";
 import { insertTensor } from "./tensors.ts";
 

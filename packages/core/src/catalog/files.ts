@@ -4,9 +4,9 @@
  */
 
 import type { FileFacts } from "../model/entry.ts";
+import { idsOf, runsOf } from "../model/runs.ts";
 import { bindable, plainBytes } from "./chunks.ts";
 import type { FileRow } from "./rows.ts";
-import { idsOf, runsOf } from "../model/runs.ts";
 import type { Sqlite, SqlValue } from "./sqlite.ts";
 
 interface FileColumns {

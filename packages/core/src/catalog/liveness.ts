@@ -2,9 +2,10 @@
  * What gc may drop: tensors that no row of a live dataset refers to, and chunks that no such tensor uses. Rows of dropped datasets
  * count for nothing, reaped or not.
  */
+
+import { RunsBuilder } from "../model/runs.ts";
 import { forEachFile, forEachRecordTensor, forEachRun, readChunks, readTensors } from "./census.ts";
 import type { DeadRows, StagedRow } from "./rows.ts";
-import { RunsBuilder } from "../model/runs.ts";
 import type { Sqlite } from "./sqlite.ts";
 
 /** `now` and `stagedMs` in milliseconds: chunks that an import staged less than `stagedMs` ago are spared. */

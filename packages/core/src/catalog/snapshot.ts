@@ -7,11 +7,11 @@
  * until it ends.
  */
 import type { DatasetFacts, FileFacts, FramesOp, Op, RecordFacts, TensorFacts } from "../model/entry.ts";
+import { RunsBuilder, runsOf } from "../model/runs.ts";
 import { bindable, Chunks, plainBytes } from "./chunks.ts";
 import { Datasets } from "./datasets.ts";
 import { partsOf } from "./files.ts";
 import type { ChunkRow, DatasetRow, StagedRow } from "./rows.ts";
-import { RunsBuilder, runsOf } from "../model/runs.ts";
 import type { Sqlite } from "./sqlite.ts";
 import { readCounters } from "./state.ts";
 import { Tensors } from "./tensors.ts";

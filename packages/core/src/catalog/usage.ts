@@ -6,6 +6,7 @@
  * are kept between the two as runs, because models use them in long runs.
  */
 
+import { RunsBuilder } from "../model/runs.ts";
 import {
   type ChunkCensus,
   forEachFile,
@@ -18,7 +19,6 @@ import {
 } from "./census.ts";
 import { chainOf } from "./chunks.ts";
 import type { ChainUsage, DatasetUsage, StoreUsage } from "./rows.ts";
-import { RunsBuilder } from "../model/runs.ts";
 import type { Sqlite } from "./sqlite.ts";
 
 interface Totals {

@@ -6,12 +6,12 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { CancelledError, InvalidFileError, LimitError, NotFoundError, UsageError } from "@tensorcask/codec";
 import type { FileSystem } from "../files/file-system.ts";
-import { type InputFile, MAX_IMPORT_FILES, notAFile, type Skipped, walkDirectory } from "./directory.ts";
-import { type FormatPlan, HEAD_BYTES } from "./format.ts";
 import { followInside, type LinkReader, linkBounds, nodeLinks } from "../files/links.ts";
-import { opaque } from "./opaque.ts";
 import { checkFilePath } from "../files/paths.ts";
 import { type FilePlan, fileSource, type Source } from "../model/plan.ts";
+import { type InputFile, MAX_IMPORT_FILES, notAFile, type Skipped, walkDirectory } from "./directory.ts";
+import { type FormatPlan, HEAD_BYTES } from "./format.ts";
+import { opaque } from "./opaque.ts";
 import { formatOf } from "./registry.ts";
 
 /** How inputs are planned. */

@@ -13,9 +13,7 @@ export type Runs = readonly number[];
 export type { Json, JsonObject };
 
 /** Where an array's bytes lie: in whole chunks of its own, or in a slot of a bundle. */
-export type Place =
-  | { readonly runs: Runs }
-  | { readonly bundle: number; readonly offset: number };
+export type Place = { readonly runs: Runs } | { readonly bundle: number; readonly offset: number };
 
 /** One stored array of a tensor. `role` is `values` for a tensor stored as it is. */
 export interface ArrayFacts {
@@ -142,9 +140,19 @@ export type Op =
       readonly version: number;
       readonly ids: readonly Uint8Array[];
     }
-  | { readonly op: "files.add"; readonly dataset: number; readonly version: number; readonly files: readonly FileFacts[] }
+  | {
+      readonly op: "files.add";
+      readonly dataset: number;
+      readonly version: number;
+      readonly files: readonly FileFacts[];
+    }
   /** Removes files and, with them, their records. */
-  | { readonly op: "files.remove"; readonly dataset: number; readonly version: number; readonly files: readonly number[] }
+  | {
+      readonly op: "files.remove";
+      readonly dataset: number;
+      readonly version: number;
+      readonly files: readonly number[];
+    }
   | { readonly op: "settings.set"; readonly settings: JsonObject }
   | { readonly op: "preset.set"; readonly name: string; readonly preset: JsonObject }
   | { readonly op: "preset.drop"; readonly name: string }

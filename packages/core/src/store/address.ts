@@ -19,7 +19,11 @@ export function fileAddresses(address: string): FileAddress[] {
 }
 
 /** The full address of a record. */
-export function addressOf(record: { filePath?: string | undefined; name?: string | undefined; idText: string }): string {
+export function addressOf(record: {
+  filePath?: string | undefined;
+  name?: string | undefined;
+  idText: string;
+}): string {
   if (record.name === undefined) return record.idText;
   return record.filePath === undefined ? record.name : `${record.filePath}#${record.name}`;
 }

@@ -29,7 +29,12 @@ export class ArrayFeeder {
   }
 
   /** Feeds an array in chunks of its own. `hashes` gets the SHA-256 of each chunk, by index, once it is known. */
-  async elements(array: PendingArray, source: ArraySource, policy: CodecPolicy, hashes?: Uint8Array[]): Promise<void> {
+  async elements(
+    array: PendingArray,
+    source: ArraySource,
+    policy: CodecPolicy,
+    hashes?: Uint8Array[],
+  ): Promise<void> {
     const { dtype, shape, read, kept = NOTHING_KEPT } = source;
     const geometry = new ElementGeometry(dtype, shape, this.#chunkElements);
     const refs: ChunkRef[] = [...kept.ids];
@@ -51,16 +56,28 @@ export class ArrayFeeder {
       await read(view, from - kept.bytes);
       for (let index = first; index < chunk; index++) {
         const range = geometry.byteRange(index);
-        this.#pipeline.chunk(start + range.start - from, start + range.end - from, dtype.code, policy, (hash, ref) => {
-          refs[index] = ref;
-          if (hashes !== undefined) hashes[index] = hash;
-        });
+        this.#pipeline.chunk(
+          start + range.start - from,
+          start + range.end - from,
+          dtype.code,
+          policy,
+          (hash, ref) => {
+            refs[index] = ref;
+            if (hashes !== undefined) hashes[index] = hash;
+          },
+        );
       }
     }
   }
 
   /** Feeds chunks that are made one by one: `make` returns the bytes of each, which it may overwrite for the next. */
-  async made(array: PendingArray, dtype: DType, chunkCount: number, make: (chunk: number) => Promise<Uint8Array>, policy: CodecPolicy): Promise<void> {
+  async made(
+    array: PendingArray,
+    dtype: DType,
+    chunkCount: number,
+    make: (chunk: number) => Promise<Uint8Array>,
+    policy: CodecPolicy,
+  ): Promise<void> {
     const refs: ChunkRef[] = new Array<ChunkRef>(chunkCount).fill(0);
     array.place = { chunks: refs };
     for (let chunk = 0; chunk < chunkCount; chunk++) {
@@ -74,7 +91,13 @@ export class ArrayFeeder {
   }
 
   /** Feeds opaque bytes, cut by content. `hashes` gets the SHA-256 of each chunk, in order, once it is known. */
-  async content(array: PendingArray, bytes: number, read: ReadBytes, policy: CodecPolicy, hashes: Uint8Array[]): Promise<void> {
+  async content(
+    array: PendingArray,
+    bytes: number,
+    read: ReadBytes,
+    policy: CodecPolicy,
+    hashes: Uint8Array[],
+  ): Promise<void> {
     const { code } = dtypeOf("uint8");
     const refs: ChunkRef[] = [];
     array.place = { chunks: refs };
@@ -91,10 +114,16 @@ export class ArrayFeeder {
       at += block;
       for (const end of cutter.push(fresh, at === bytes)) {
         const index = refs.push(0) - 1;
-        this.#pipeline.chunk(start + chunkStart - viewStart, start + end - viewStart, code, policy, (hash, ref) => {
-          hashes[index] = hash;
-          refs[index] = ref;
-        });
+        this.#pipeline.chunk(
+          start + chunkStart - viewStart,
+          start + end - viewStart,
+          code,
+          policy,
+          (hash, ref) => {
+            hashes[index] = hash;
+            refs[index] = ref;
+          },
+        );
         chunkStart = end;
       }
       // What lies behind the last cut is the beginning of a chunk that ends in the next block.

@@ -8,9 +8,9 @@
  */
 import { CancelledError, type CodecPolicy, MAX_HEADER_BYTES, readFrameHeader } from "@tensorcask/codec";
 import type { Catalog } from "../catalog/catalog.ts";
-import type { PackWriter } from "../pack/pack-writer.ts";
 import { PACK_BYTES } from "../pack/pack-header.ts";
 import type { PackStorage } from "../pack/pack-storage.ts";
+import type { PackWriter } from "../pack/pack-writer.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import type { Slot } from "../workers/slot.ts";
 import type { EncodeItem } from "../workers/tasks.ts";
@@ -70,7 +70,8 @@ export class ChunkPipeline {
   /** A stretch of the current slot for the caller to fill; hands the slot on first when it does not fit. */
   async reserve(bytes: number): Promise<{ view: Uint8Array; start: number }> {
     this.#check();
-    if (bytes > this.slotBytes) throw new RangeError(`${bytes} bytes do not fit in a slot of ${this.slotBytes}`);
+    if (bytes > this.slotBytes)
+      throw new RangeError(`${bytes} bytes do not fit in a slot of ${this.slotBytes}`);
     if (this.room < bytes) this.flush();
     if (this.#slot === undefined) {
       this.#slot = await this.#context.pool.slots.acquire();
@@ -217,7 +218,11 @@ export class ChunkPipeline {
     return fresh;
   }
 
-  async #append(frames: Uint8Array, lengths: readonly number[], chunks: readonly PendingChunk[]): Promise<void> {
+  async #append(
+    frames: Uint8Array,
+    lengths: readonly number[],
+    chunks: readonly PendingChunk[],
+  ): Promise<void> {
     let at = 0;
     for (const [index, chunk] of chunks.entries()) {
       const frameBytes = lengths[index]!;
@@ -226,7 +231,11 @@ export class ChunkPipeline {
       chunk.chain = readFrameHeader(frame, "new frame").steps.map((step) => step.code);
       at += frameBytes;
     }
-    if (this.#writer === undefined && this.#sealed.length === 0 && this.#inMemoryBytes + at <= IN_MEMORY_BYTES) {
+    if (
+      this.#writer === undefined &&
+      this.#sealed.length === 0 &&
+      this.#inMemoryBytes + at <= IN_MEMORY_BYTES
+    ) {
       let start = 0;
       for (const chunk of chunks) {
         chunk.frame = { memory: frames.slice(start, start + chunk.frameBytes) };
@@ -275,7 +284,10 @@ export class ChunkPipeline {
 }
 
 /** Batches whose frames fit in an output of so many bytes even if nothing gets smaller. One batch, unless chunks are tiny. */
-function batchesFor<T extends { readonly item: PipelineItem }>(outputBytes: number, wanted: readonly T[]): T[][] {
+function batchesFor<T extends { readonly item: PipelineItem }>(
+  outputBytes: number,
+  wanted: readonly T[],
+): T[][] {
   const batches: T[][] = [];
   let left = 0;
   for (const one of wanted) {

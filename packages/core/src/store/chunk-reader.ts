@@ -4,12 +4,12 @@
  */
 import { CancelledError, DamageError, decodeFrame } from "@tensorcask/codec";
 import type { Catalog, ChunkRow } from "../catalog/catalog.ts";
+import { RunsBuilder } from "../model/runs.ts";
 import type { PackStorage } from "../pack/pack-storage.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import type { Slot } from "../workers/slot.ts";
 import type { DecodeItem } from "../workers/tasks.ts";
 import { recordIdText } from "./record-id.ts";
-import { RunsBuilder } from "../model/runs.ts";
 
 /** Up to so many decoded bytes are read in the calling thread: handing them over would take longer. */
 const INLINE_BYTES = 1024 * 1024;
@@ -81,7 +81,8 @@ export class ChunkReader {
       const { batch, slot, done } = running.shift()!;
       try {
         const decoded = await done;
-        for (const [index, row] of batch.rows.entries()) await visit(batch.first + index, decoded.get(row.id)!);
+        for (const [index, row] of batch.rows.entries())
+          await visit(batch.first + index, decoded.get(row.id)!);
       } finally {
         this.#context.pool.slots.release(slot);
       }
@@ -91,10 +92,16 @@ export class ChunkReader {
         if (options.signal?.aborted) throw new CancelledError("the read", { cause: options.signal.reason });
         if (running.length >= depth) await finishFirst();
         // Reading ahead must not wait for a slot: readers that hold one each could wait for each other for good.
-        let slot = running.length === 0 ? await this.#context.pool.slots.acquire() : this.#context.pool.slots.tryAcquire();
+        let slot =
+          running.length === 0
+            ? await this.#context.pool.slots.acquire()
+            : this.#context.pool.slots.tryAcquire();
         while (slot === undefined) {
           await finishFirst();
-          slot = running.length === 0 ? await this.#context.pool.slots.acquire() : this.#context.pool.slots.tryAcquire();
+          slot =
+            running.length === 0
+              ? await this.#context.pool.slots.acquire()
+              : this.#context.pool.slots.tryAcquire();
         }
         const done = this.#readBatch(batch.rows, slot, options.rehash === true);
         done.catch(() => undefined);
@@ -135,7 +142,11 @@ export class ChunkReader {
     if (rows.length > 0) yield { first, rows };
   }
 
-  async #readBatch(rows: readonly ChunkRow[], slot: Slot, rehash: boolean): Promise<ReadonlyMap<number, Uint8Array>> {
+  async #readBatch(
+    rows: readonly ChunkRow[],
+    slot: Slot,
+    rehash: boolean,
+  ): Promise<ReadonlyMap<number, Uint8Array>> {
     const items: DecodeItem[] = [];
     const decoded = new Map<number, Uint8Array>();
     const wanted: ChunkRow[] = [];
@@ -150,7 +161,8 @@ export class ChunkReader {
     for (const span of joinFrames(wanted)) {
       if (!(await this.#readSpan(span, slot.input.subarray(at, at + span.bytes)))) {
         // gc dropped the pack, or it ends early: each frame is looked up again on its own, and may have another length now.
-        for (const row of span.rows) decoded.get(row.id)!.set(this.#decode(row, await this.#frame(row), rehash));
+        for (const row of span.rows)
+          decoded.get(row.id)!.set(this.#decode(row, await this.#frame(row), rehash));
         continue;
       }
       for (const row of span.rows) {
@@ -167,7 +179,10 @@ export class ChunkReader {
       at += span.bytes;
     }
     const work = wanted.reduce((sum, row) => sum + row.rawBytes, 0);
-    const failures = await this.#context.pool.run({ kind: "decode", slot, items, rehash }, work < INLINE_BYTES ? 0 : work);
+    const failures = await this.#context.pool.run(
+      { kind: "decode", slot, items, rehash },
+      work < INLINE_BYTES ? 0 : work,
+    );
     if (failures.length > 0) {
       const { index, message } = failures[0]!;
       const bad = wanted.find((row) => placeOf(row) === items[index]!.where)!;
@@ -230,7 +245,10 @@ export class ChunkReader {
     const tensors = this.#context.catalog.usersOf([row.id], recordIdText);
     const where = placeOf(row);
     const text = message.startsWith(`${where}: `) ? message.slice(where.length + 2) : message;
-    const hit = tensors.length === 0 ? "" : `; it hits ${tensors.slice(0, 5).join(", ")}${tensors.length > 5 ? ", ..." : ""}`;
+    const hit =
+      tensors.length === 0
+        ? ""
+        : `; it hits ${tensors.slice(0, 5).join(", ")}${tensors.length > 5 ? ", ..." : ""}`;
     return new DamageError(where, `${text}${hit}`, { tensors, ...(cause !== undefined && { cause }) });
   }
 }

@@ -257,7 +257,8 @@ export class Committer {
     try {
       const tail = await this.#openTail(builder, ops);
       const frames = builder.tail.map((chunk) => {
-        if (chunk.frame === undefined || !("memory" in chunk.frame)) throw new Error("a tail chunk has no frame in memory");
+        if (chunk.frame === undefined || !("memory" in chunk.frame))
+          throw new Error("a tail chunk has no frame in memory");
         return chunk.frame.memory;
       });
       const { offset } = await tail.writer.append(frames);

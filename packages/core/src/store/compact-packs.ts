@@ -7,13 +7,13 @@
 import { equalBytes, MAX_FRAME_BYTES, TensorcaskError, verifyFrame } from "@tensorcask/codec";
 import type { Catalog, ChunkRow, PackLiveness } from "../catalog/catalog.ts";
 import type { FrameFacts, FramesOp, Op } from "../model/entry.ts";
+import { RunsBuilder } from "../model/runs.ts";
 import { PACK_BYTES } from "../pack/pack-header.ts";
 import type { PackStorage } from "../pack/pack-storage.ts";
 import type { PackWriter } from "../pack/pack-writer.ts";
 import type { Exclusive } from "./committer.ts";
 import { isDiskFull } from "./disk-full.ts";
 import { planSpans, readSpan } from "./frame-spans.ts";
-import { RunsBuilder } from "../model/runs.ts";
 
 /** Live frames are read in pieces of this size: some dozens of them at once, yet little memory. */
 const READ_BYTES = 4 * 1024 * 1024;

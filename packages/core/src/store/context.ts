@@ -102,7 +102,10 @@ export class StoreContext implements IngestContext {
     if (builtin !== undefined) return builtin;
     const custom = this.catalog.preset(name);
     if (custom === undefined) {
-      const known = [...builtinPresets.map((preset) => preset.name), ...this.catalog.presets().map((row) => row.name)];
+      const known = [
+        ...builtinPresets.map((preset) => preset.name),
+        ...this.catalog.presets().map((row) => row.name),
+      ];
       throw new NotFoundError("preset", name, `there are ${known.join(", ")}`);
     }
     return parsePreset(name, custom);
@@ -122,7 +125,8 @@ export class StoreContext implements IngestContext {
 
   storedTensor(id: number): StoredTensor {
     const tensor = this.catalog.tensor(id);
-    if (tensor === undefined) throw new NotFoundError("tensor", String(id), "it was collected; look its record up again");
+    if (tensor === undefined)
+      throw new NotFoundError("tensor", String(id), "it was collected; look its record up again");
     return tensor;
   }
 

@@ -10,10 +10,17 @@ import type { DatasetRef, Intent } from "./write-set.ts";
 const OPTION_NAMES: ReadonlySet<string> = new Set(["preset", "metadata", "schema", "indexed"]);
 
 /** Throws `UsageError` that names the option. */
-export function createDatasetIntent(context: StoreContext, dataset: DatasetRef, options: CreateDatasetOptions): Intent {
+export function createDatasetIntent(
+  context: StoreContext,
+  dataset: DatasetRef,
+  options: CreateDatasetOptions,
+): Intent {
   for (const option of Object.keys(options)) {
     if (!OPTION_NAMES.has(option)) {
-      throw new UsageError(option, `unknown option ${JSON.stringify(option)}; there are ${[...OPTION_NAMES].join(", ")}`);
+      throw new UsageError(
+        option,
+        `unknown option ${JSON.stringify(option)}; there are ${[...OPTION_NAMES].join(", ")}`,
+      );
     }
   }
   const { preset, metadata = {}, schema, indexed = [] } = options;

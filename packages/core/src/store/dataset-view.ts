@@ -86,7 +86,11 @@ export class DatasetView {
   }
 
   /** Rows of a tensor along axis 0, in the order given. */
-  async gather(address: string, rows: readonly number[], options: ReadOptions = {}): Promise<Tensor | undefined> {
+  async gather(
+    address: string,
+    rows: readonly number[],
+    options: ReadOptions = {},
+  ): Promise<Tensor | undefined> {
     const record = this.find(address);
     if (record === undefined) return undefined;
     return this.guarded(async () => {
@@ -126,7 +130,8 @@ export class DatasetView {
       throw new UsageError("limit", `limit is ${limit}; it must be an integer from 1 to ${MAX_PAGE}`);
     }
     const after = cursor === undefined ? undefined : parseRecordId(cursor);
-    if (cursor !== undefined && after === undefined) throw new UsageError("cursor", `cursor ${JSON.stringify(cursor)} is not one`);
+    if (cursor !== undefined && after === undefined)
+      throw new UsageError("cursor", `cursor ${JSON.stringify(cursor)} is not one`);
     const rows = this.context.catalog.page(this.query(options), after, limit);
     return {
       records: this.stored(rows),
@@ -136,7 +141,8 @@ export class DatasetView {
 
   /** `count` different records at random (all, if there are fewer), in the order of insertion. The same seed gives the same records. */
   async sample(count: number, options: { seed?: number } & RecordFilter = {}): Promise<StoredRecord[]> {
-    if (!Number.isInteger(count) || count < 0) throw new UsageError("count", `a sample of ${count} records cannot be taken`);
+    if (!Number.isInteger(count) || count < 0)
+      throw new UsageError("count", `a sample of ${count} records cannot be taken`);
     const query = this.query(options);
     const positions = pickOrdinals(this.context.catalog.count(query), count, options.seed);
     const rows = this.context.catalog
@@ -234,7 +240,9 @@ export class DatasetView {
   protected resolveVersion(row: DatasetRow): number {
     if (this.#version === undefined) return row.version;
     const version =
-      typeof this.#version === "number" ? this.#version : this.context.catalog.tag(row.dataset, this.#version);
+      typeof this.#version === "number"
+        ? this.#version
+        : this.context.catalog.tag(row.dataset, this.#version);
     if (version === undefined) throw new NotFoundError("tag", String(this.#version), `in ${row.name}`);
     this.checkVersion(version, row);
     return version;
@@ -298,7 +306,8 @@ export class DatasetView {
     return rows.map((row, index) => {
       const tensor = tensors[index]!;
       const dtype = dtypeOfCode(tensor.dtype);
-      if (dtype === undefined) throw new UsageError("dtype", `dtype code ${tensor.dtype} is newer than this version`);
+      if (dtype === undefined)
+        throw new UsageError("dtype", `dtype code ${tensor.dtype} is newer than this version`);
       return new StoredRecord(this, row, dtype, tensor);
     });
   }

@@ -2,8 +2,8 @@
 import {
   bytesOfElements,
   type CheckedTensor,
-  checkTensor,
   ConflictError,
+  checkTensor,
   type DType,
   dtypeOfCode,
   ElementGeometry,
@@ -16,18 +16,18 @@ import {
   unpackElements,
   VersionExpiredError,
 } from "@tensorcask/codec";
-import { checkIndexed } from "../catalog/metadata-index.ts";
 import type { RecordRow } from "../catalog/catalog.ts";
+import { checkIndexed } from "../catalog/metadata-index.ts";
 import type { JsonObject } from "../model/entry.ts";
+import { idsOf, sliceRuns } from "../model/runs.ts";
 import type { StoreContext } from "./context.ts";
 import { DatasetView } from "./dataset-view.ts";
 import { type Draft, Ingest } from "./ingest.ts";
-import { bytesInMemory } from "./tensor-bytes.ts";
 import { checkMetadata, checkTag, checkTensorName } from "./metadata.ts";
 import { recompress } from "./recompress.ts";
 import { recordIdText } from "./record-id.ts";
-import { idsOf, sliceRuns } from "../model/runs.ts";
 import { parseSchema } from "./schema.ts";
+import { bytesInMemory } from "./tensor-bytes.ts";
 import type {
   DatasetSchema,
   InsertItem,
@@ -36,7 +36,13 @@ import type {
   RecompressResult,
   SwitchPresetResult,
 } from "./types.ts";
-import { type CommitResult, type DatasetRef, type Intent, StaleReferenceError, type WriteSet } from "./write-set.ts";
+import {
+  type CommitResult,
+  type DatasetRef,
+  type Intent,
+  StaleReferenceError,
+  type WriteSet,
+} from "./write-set.ts";
 
 /** gc can take what a commit refers to while it is prepared; that this happens more often in a row means something else is wrong. */
 const TRIES = 3;
@@ -75,7 +81,9 @@ export class Dataset extends DatasetView {
    * copied as they come, so that there may be more of them than fit in memory.
    */
   async insertMany(
-    items: Iterable<Omit<InsertItem, "tensor"> & { tensor: TensorInput }> | AsyncIterable<Omit<InsertItem, "tensor"> & { tensor: TensorInput }>,
+    items:
+      | Iterable<Omit<InsertItem, "tensor"> & { tensor: TensorInput }>
+      | AsyncIterable<Omit<InsertItem, "tensor"> & { tensor: TensorInput }>,
     options: LongCallOptions = {},
   ): Promise<string[]> {
     this.context.checkWritable();
@@ -137,21 +145,40 @@ export class Dataset extends DatasetView {
       const dtype = dtypeOfCode(old.dtype)!;
       if (old.quantization !== undefined) {
         const { quantizer } = old.quantization;
-        throw new UsageError("append", `${address} is stored as ${quantizer}: appending would quantize it twice; insert it whole`);
+        throw new UsageError(
+          "append",
+          `${address} is stored as ${quantizer}: appending would quantize it twice; insert it whole`,
+        );
       }
       if (added.dtype !== dtype) {
-        throw new UsageError("dtype", `${address} has ${dtype.name}, the rows to append have ${added.dtype.name}`);
+        throw new UsageError(
+          "dtype",
+          `${address} has ${dtype.name}, the rows to append have ${added.dtype.name}`,
+        );
       }
       const [length, ...rest] = old.shape;
-      if (length === undefined) throw new UsageError("append", `${address} is a scalar: it has no axis to append along`);
-      if (added.shape.length !== old.shape.length || rest.some((size, axis) => size !== added.shape[axis + 1])) {
-        throw new UsageError("shape", `${address} has rows of shape [${rest}], those to append have [${added.shape.slice(1)}]`);
+      if (length === undefined)
+        throw new UsageError("append", `${address} is a scalar: it has no axis to append along`);
+      if (
+        added.shape.length !== old.shape.length ||
+        rest.some((size, axis) => size !== added.shape[axis + 1])
+      ) {
+        throw new UsageError(
+          "shape",
+          `${address} has rows of shape [${rest}], those to append have [${added.shape.slice(1)}]`,
+        );
       }
       const shape = [length + added.shape[0]!, ...rest];
       const draft = await this.#appended(ingest, record, shape, added.bytes);
       await ingest.finish();
       await this.#commit([
-        { kind: "update", dataset: this.#ref, id: record.id, tensor: draft.tensor!, expectTensor: record.tensor },
+        {
+          kind: "update",
+          dataset: this.#ref,
+          id: record.id,
+          tensor: draft.tensor!,
+          expectTensor: record.tensor,
+        },
       ]);
     });
   }
@@ -168,7 +195,8 @@ export class Dataset extends DatasetView {
     await this.#retry(true, async (ingest) => {
       const record = this.#mustFind(address);
       const draft =
-        tensor && (await ingest.tensor(bytesInMemory(tensor.bytes), tensor.dtype, tensor.shape, this.preset()));
+        tensor &&
+        (await ingest.tensor(bytesInMemory(tensor.bytes), tensor.dtype, tensor.shape, this.preset()));
       await ingest.finish();
       await this.#commit([
         {
@@ -262,13 +290,19 @@ export class Dataset extends DatasetView {
     const row = this.row();
     const target = typeof version === "number" ? version : this.context.catalog.tag(row.dataset, version);
     if (target === undefined) throw new NotFoundError("tag", String(version), `in ${row.name}`);
-    if (!this.context.catalog.hasVersion(row.dataset, target)) throw new VersionExpiredError(row.name, target);
+    if (!this.context.catalog.hasVersion(row.dataset, target))
+      throw new VersionExpiredError(row.name, target);
     const { versions } = await this.#commit([{ kind: "rollback", dataset: this.#ref, version: target }]);
     return versions.get(row.dataset) ?? row.version;
   }
 
   /** The chunks that stay are referenced; the last one, if it is not full, is read and cut again with the new rows. */
-  async #appended(ingest: Ingest, record: RecordRow, shape: readonly number[], added: Uint8Array): Promise<Draft> {
+  async #appended(
+    ingest: Ingest,
+    record: RecordRow,
+    shape: readonly number[],
+    added: Uint8Array,
+  ): Promise<Draft> {
     const old = this.context.storedTensor(record.tensor);
     const reader = this.reader(old);
     const { dtype } = reader;
@@ -277,7 +311,13 @@ export class Dataset extends DatasetView {
     const { chunkElements } = this.context;
     const policy = this.preset().codec;
     if ("bundle" in place || (reader.elements * dtype.bits) % 8 !== 0 || reader.elements === 0) {
-      const whole = joinElements(dtype, await reader.bytes(), reader.elements, added, elementCount(shape) - reader.elements);
+      const whole = joinElements(
+        dtype,
+        await reader.bytes(),
+        reader.elements,
+        added,
+        elementCount(shape) - reader.elements,
+      );
       return ingest.exact(bytesInMemory(whole).first, dtype, shape, policy);
     }
     const before = new ElementGeometry(dtype, old.shape, chunkElements);
@@ -289,10 +329,13 @@ export class Dataset extends DatasetView {
     const keptBytes = kept === 0 ? 0 : before.byteRange(kept - 1).end;
     const tail = new Uint8Array(bytesOfElements(dtype, reader.elements) - keptBytes + added.length);
     let at = 0;
-    await this.context.parts.reader.each([...idsOf(sliceRuns(place.runs, kept, before.chunkCount))], (_index, bytes) => {
-      tail.set(bytes, at);
-      at += bytes.length;
-    });
+    await this.context.parts.reader.each(
+      [...idsOf(sliceRuns(place.runs, kept, before.chunkCount))],
+      (_index, bytes) => {
+        tail.set(bytes, at);
+        at += bytes.length;
+      },
+    );
     tail.set(added, at);
     return ingest.exact(bytesInMemory(tail).first, dtype, shape, policy, { ids, hashes, bytes: keptBytes });
   }
@@ -318,7 +361,11 @@ export class Dataset extends DatasetView {
         await ingest.abandon();
         if (!(error instanceof StaleReferenceError)) throw error;
         if (!again || left === 1) {
-          throw new ConflictError(this.name, "", "lost chunks that it referred to, because gc ran meanwhile; insert again");
+          throw new ConflictError(
+            this.name,
+            "",
+            "lost chunks that it referred to, because gc ran meanwhile; insert again",
+          );
         }
       }
     }
@@ -326,7 +373,13 @@ export class Dataset extends DatasetView {
 }
 
 /** Elements behind elements: where the first ones end within a byte, the others begin there. */
-function joinElements(dtype: DType, first: Uint8Array, firstCount: number, second: Uint8Array, secondCount: number): Uint8Array {
+function joinElements(
+  dtype: DType,
+  first: Uint8Array,
+  firstCount: number,
+  second: Uint8Array,
+  secondCount: number,
+): Uint8Array {
   if ((firstCount * dtype.bits) % 8 === 0) {
     const joined = new Uint8Array(first.length + second.length);
     joined.set(first);
@@ -348,7 +401,13 @@ interface PreparedItem {
   readonly preset: string | undefined;
 }
 
-function prepareItem({ tensor, name, metadata, replace, preset }: InsertOptions & { tensor: TensorInput }): PreparedItem {
+function prepareItem({
+  tensor,
+  name,
+  metadata,
+  replace,
+  preset,
+}: InsertOptions & { tensor: TensorInput }): PreparedItem {
   checkTensorName(name);
   return {
     tensor: checkTensor(snapshot(tensor)),
@@ -360,7 +419,9 @@ function prepareItem({ tensor, name, metadata, replace, preset }: InsertOptions 
 }
 
 async function* eachPrepared(
-  items: Iterable<InsertOptions & { tensor: TensorInput }> | AsyncIterable<InsertOptions & { tensor: TensorInput }>,
+  items:
+    | Iterable<InsertOptions & { tensor: TensorInput }>
+    | AsyncIterable<InsertOptions & { tensor: TensorInput }>,
 ): AsyncGenerator<PreparedItem, void, void> {
   for await (const item of items) yield prepareItem(item);
 }

@@ -16,7 +16,8 @@ import type {
   RecordFacts,
   TensorFacts,
 } from "../model/entry.ts";
-import { type ClosedBundle, Bundler } from "./bundler.ts";
+import { RunsBuilder } from "../model/runs.ts";
+import { Bundler, type ClosedBundle } from "./bundler.ts";
 import {
   type ChunkRef,
   hashKey,
@@ -26,7 +27,6 @@ import {
   type PendingChunk,
   type PendingTensor,
 } from "./pending.ts";
-import { RunsBuilder } from "../model/runs.ts";
 import { type DatasetRef, StaleReferenceError } from "./write-set.ts";
 
 /** What changes in one dataset by this entry. */
@@ -111,7 +111,15 @@ export class EntryBuilder {
     timeMs: number = Date.now(),
   ): void {
     const { preset, metadata, schema, indexed } = facts;
-    const row = { dataset: this.#counters.dataset++, name: ref.name, timeMs, preset, metadata, schema, indexed };
+    const row = {
+      dataset: this.#counters.dataset++,
+      name: ref.name,
+      timeMs,
+      preset,
+      metadata,
+      schema,
+      indexed,
+    };
     this.created.set(ref, { ...row, version: 0 });
     this.ops.push({ op: "dataset.add", ...row });
   }
@@ -200,7 +208,14 @@ export class EntryBuilder {
       for (const chunk of run) ids.push(this.#chunkIds.get(chunk)!);
       const offset = packOffset(run[0]!);
       const bytes = run.reduce((sum, chunk) => sum + chunk.frameBytes, 0);
-      const op: FramesOp = { op: "frames", pack: number, offset, bytes, chunks: ids.runs, ...(staged && { staged }) };
+      const op: FramesOp = {
+        op: "frames",
+        pack: number,
+        offset,
+        bytes,
+        chunks: ids.runs,
+        ...(staged && { staged }),
+      };
       ops.push(op);
       this.#facts.set(op, frameFacts(run, offset));
       this.#newBytes += bytes;
@@ -219,7 +234,8 @@ export class EntryBuilder {
     }
     close();
     // A pack in which nothing is new is left without an entry, and removed with the other orphans.
-    if (ops.length > 0) this.#packOps.push({ op: "pack.add", pack: number, name: pack.name, tail: false }, ...ops);
+    if (ops.length > 0)
+      this.#packOps.push({ op: "pack.add", pack: number, name: pack.name, tail: false }, ...ops);
   }
 
   /** Closes the bundles; from here on only `entryOps` and `settle` are called. */
@@ -231,10 +247,22 @@ export class EntryBuilder {
   entryOps(tailOps: readonly Op[]): Op[] {
     const ops: Op[] = [...this.#packOps, ...tailOps];
     if (this.#tensors.length > 0) {
-      ops.push({ op: "tensors.add", first: this.#firstTensor, tensors: this.#tensors.map((one) => this.#tensorFacts(one)) });
+      ops.push({
+        op: "tensors.add",
+        first: this.#firstTensor,
+        tensors: this.#tensors.map((one) => this.#tensorFacts(one)),
+      });
     }
     ops.push(...this.ops);
-    for (const { dataset, version, note, added, removed, filesAdded, filesRemoved } of this.#changes.values()) {
+    for (const {
+      dataset,
+      version,
+      note,
+      added,
+      removed,
+      filesAdded,
+      filesRemoved,
+    } of this.#changes.values()) {
       ops.push({ op: "version", dataset, version, ...(note !== undefined && { note }) });
       if (filesRemoved.length > 0) ops.push({ op: "files.remove", dataset, version, files: filesRemoved });
       if (removed.length > 0) ops.push({ op: "records.remove", dataset, version, ids: removed });
@@ -365,7 +393,8 @@ export class EntryBuilder {
 }
 
 function packOffset(chunk: PendingChunk): number {
-  if (chunk.frame === undefined || !("pack" in chunk.frame)) throw new Error("a frame of a pack lost its place");
+  if (chunk.frame === undefined || !("pack" in chunk.frame))
+    throw new Error("a frame of a pack lost its place");
   return chunk.frame.offset;
 }
 

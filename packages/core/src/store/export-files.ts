@@ -2,12 +2,13 @@
  * Writes files back: the source bytes of their parts, one after the other. A file is written beside its target and renamed when it is complete, so that
  * a cancelled export leaves no half files. Files with quantized tensors are written dequantized, and the result says so.
  */
-import { CancelledError, dtypeOfCode, NotFoundError } from "@tensorcask/codec";
+
 import { extname } from "node:path";
-import { checkFilePath } from "../files/paths.ts";
-import { exportTarget } from "../files/links.ts";
-import { stagingPath } from "../files/staging.ts";
+import { CancelledError, dtypeOfCode, NotFoundError } from "@tensorcask/codec";
 import type { FileRow, StoredTensor } from "../catalog/catalog.ts";
+import { exportTarget } from "../files/links.ts";
+import { checkFilePath } from "../files/paths.ts";
+import { stagingPath } from "../files/staging.ts";
 import type { StoreContext } from "./context.ts";
 import type { DatasetView } from "./dataset-view.ts";
 import type { ExportResult, LongCallOptions } from "./types.ts";
@@ -93,7 +94,8 @@ async function writeFile(
 /** `file#tensor` of the tensors of a file that are stored quantized. */
 function quantizedTensors(context: StoreContext, view: DatasetView, file: FileRow): string[] {
   const lossy = new Map<number, StoredTensor>();
-  for (const tensor of context.catalog.tensors(file.parts)) if (tensor.quantization !== undefined) lossy.set(tensor.id, tensor);
+  for (const tensor of context.catalog.tensors(file.parts))
+    if (tensor.quantization !== undefined) lossy.set(tensor.id, tensor);
   if (lossy.size === 0) return [];
   return view
     .recordRows({ file: file.path })
@@ -105,7 +107,8 @@ function quantizedTensors(context: StoreContext, view: DatasetView, file: FileRo
 export function filesToExport(view: DatasetView, path: string | undefined): FileRow[] {
   const rows = view.fileRows();
   if (path === undefined) {
-    if (rows.length === 0) throw new NotFoundError("file", "", `${view.name} has records only; get them one by one`);
+    if (rows.length === 0)
+      throw new NotFoundError("file", "", `${view.name} has records only; get them one by one`);
     return rows;
   }
   const found = rows.filter((row) => row.path === path);

@@ -31,6 +31,7 @@ import type { DeadRows, ExpireOp, PackLiveness } from "../catalog/catalog.ts";
 import { JOURNAL_START } from "../journal/journal.ts";
 import { parseSegmentName, SNAPSHOT_PART } from "../journal/segment.ts";
 import type { FrameFacts, FramesOp, JournalPosition, Op, Runs } from "../model/entry.ts";
+import { countOfRuns } from "../model/runs.ts";
 import { PACK_HEADER_BYTES } from "../pack/pack-header.ts";
 import type { PackFile } from "../pack/pack-storage.ts";
 import type { Exclusive } from "./committer.ts";
@@ -40,7 +41,6 @@ import { directoryBytes, directoryFiles } from "./directory-files.ts";
 import { withReserve } from "./disk-full.ts";
 import { expiryOps, splitAll } from "./expiry.ts";
 import { recordIdText } from "./record-id.ts";
-import { countOfRuns } from "../model/runs.ts";
 import type { GcOptions, GcResult, VerifyProblem } from "./types.ts";
 
 /** Frames that a long import committed ahead of its last entry, and packs without an entry, are spared for so long. */

@@ -11,16 +11,16 @@ import {
   type Preset,
   UsageError,
 } from "@tensorcask/codec";
+import type { StoredTensor } from "../catalog/catalog.ts";
 import { checkDatasetName } from "../files/paths.ts";
 import type { FilePlan, OpenSource } from "../model/plan.ts";
-import type { StoredTensor } from "../catalog/catalog.ts";
 import type { StoreContext } from "./context.ts";
-import { type Draft, Ingest } from "./ingest.ts";
-import type { TensorBytes } from "./tensor-bytes.ts";
-import type { PendingFile, DatasetRef, Intent } from "./write-set.ts";
-import { SequentialReader } from "./sequential-reader.ts";
 import { tensorFootprint } from "./footprint.ts";
+import { type Draft, Ingest } from "./ingest.ts";
+import { SequentialReader } from "./sequential-reader.ts";
+import type { TensorBytes } from "./tensor-bytes.ts";
 import type { ImportOptions, ImportResult } from "./types.ts";
+import type { DatasetRef, Intent, PendingFile } from "./write-set.ts";
 import { StaleReferenceError } from "./write-set.ts";
 
 /** gc or another import can take what this one refers to; that it happens more often in a row means something else is wrong. */
@@ -51,18 +51,24 @@ export async function importFiles(
     ...(options.signal !== undefined && { signal: options.signal }),
     exclude: inMemory ? [] : [directory],
   });
-  if (planned.files.length === 0) throw new UsageError("paths", `there is no file to import in ${paths.join(", ")}`);
+  if (planned.files.length === 0)
+    throw new UsageError("paths", `there is no file to import in ${paths.join(", ")}`);
   for (let left = TRIES; ; left--) {
     try {
       const done = await importPlanned(context, planned.files, asked, options);
       const seconds = (performance.now() - started) / 1000;
       const skipped = [
         ...planned.skipped,
-        ...planned.keptOpaque.map(({ path, reason }) => ({ path, reason: `kept as opaque bytes: ${reason}` })),
+        ...planned.keptOpaque.map(({ path, reason }) => ({
+          path,
+          reason: `kept as opaque bytes: ${reason}`,
+        })),
       ];
       return { ...done, seconds, skipped };
     } catch (error) {
-      const again = error instanceof StaleReferenceError || (error instanceof AlreadyExistsError && error.kind === "dataset");
+      const again =
+        error instanceof StaleReferenceError ||
+        (error instanceof AlreadyExistsError && error.kind === "dataset");
       if (!again || left === 1) throw error;
     }
   }
@@ -109,7 +115,16 @@ async function importPlanned(
     options.onProgress?.({ phase: "commit", done: 0, total: 1 });
     const note = `import ${plans.length === 1 ? plans[0]!.path : `${plans.length} files`}`;
     const result = await context.parts.committer.commit({ intents, note }, { signal: options.signal });
-    return describe(context, drafts, pending, ingest, preset, ref, result.versions.get(ref.id)!, result.newBytes);
+    return describe(
+      context,
+      drafts,
+      pending,
+      ingest,
+      preset,
+      ref,
+      result.versions.get(ref.id)!,
+      result.newBytes,
+    );
   } catch (error) {
     await ingest.abandon();
     throw error;

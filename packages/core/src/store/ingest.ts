@@ -103,9 +103,17 @@ export class Ingest {
     if (quantizer === undefined || elementCount(shape) === 0 || !quantizerOf(quantizer.id).accepts(dtype)) {
       return this.#exact(bytes.first, dtype, shape, preset.codec, undefined, undefined);
     }
-    const scanned = await scanTensor(bytes, dtype, shape, quantizer, this.#context.chunkElements, this.#signal);
+    const scanned = await scanTensor(
+      bytes,
+      dtype,
+      shape,
+      quantizer,
+      this.#context.chunkElements,
+      this.#signal,
+    );
     const { plan, key } = scanned;
-    if ("refused" in plan) return this.#exact(scanned.read, dtype, shape, preset.codec, plan.refused, undefined);
+    if ("refused" in plan)
+      return this.#exact(scanned.read, dtype, shape, preset.codec, plan.refused, undefined);
     const sourceBytes = byteLength(dtype, shape);
     const known = this.#known(key, dtype, shape, "elements");
     if (known !== undefined) return { sourceBytes, tensor: known, shared: true };
@@ -249,7 +257,8 @@ export class Ingest {
       const { dtype, shape, geometry, policy, note, array } = draft;
       const key = keys[index]!;
       const id = stored[index];
-      const known = id === undefined ? this.#byKey.get(hashKey(key)) : storedTensor(id, key, dtype, shape, geometry);
+      const known =
+        id === undefined ? this.#byKey.get(hashKey(key)) : storedTensor(id, key, dtype, shape, geometry);
       draft.shared = known !== undefined;
       draft.tensor = known ?? {
         key,
@@ -278,7 +287,12 @@ export class Ingest {
     });
   }
 
-  #known(key: Uint8Array, dtype: DType, shape: readonly number[], geometry: OpenDraft["geometry"]): PendingTensor | undefined {
+  #known(
+    key: Uint8Array,
+    dtype: DType,
+    shape: readonly number[],
+    geometry: OpenDraft["geometry"],
+  ): PendingTensor | undefined {
     const [id] = this.#context.catalog.resolveTensors([key]);
     return id === undefined ? this.#byKey.get(hashKey(key)) : storedTensor(id, key, dtype, shape, geometry);
   }
@@ -297,7 +311,10 @@ export class Ingest {
  * What stands in the key for a tensor that a quantizer refused. It shares its chunks with the same tensor of a lossless preset, but is a tensor of
  * its own, since it says why it was refused.
  */
-export function refusedBy(note: string): { readonly id: string; readonly parameters: { readonly note: string } } {
+export function refusedBy(note: string): {
+  readonly id: string;
+  readonly parameters: { readonly note: string };
+} {
   return { id: "none", parameters: { note } };
 }
 
@@ -310,5 +327,15 @@ function storedTensor(
   geometry: OpenDraft["geometry"],
 ): PendingTensor {
   const policy: CodecPolicy = { chain: [] };
-  return { key, dtype: dtype.code, shape, geometry, quantization: undefined, note: undefined, arrays: [], policy, id };
+  return {
+    key,
+    dtype: dtype.code,
+    shape,
+    geometry,
+    quantization: undefined,
+    note: undefined,
+    arrays: [],
+    policy,
+    id,
+  };
 }

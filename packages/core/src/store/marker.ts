@@ -37,7 +37,10 @@ export async function createMarker(
     chunkElements,
     created: new Date().toISOString(),
   };
-  await files.writeWhole(`${directory}/${MARKER_NAME}`, new TextEncoder().encode(`${JSON.stringify(marker, null, 2)}\n`));
+  await files.writeWhole(
+    `${directory}/${MARKER_NAME}`,
+    new TextEncoder().encode(`${JSON.stringify(marker, null, 2)}\n`),
+  );
   return marker;
 }
 
@@ -55,7 +58,11 @@ export async function readMarker(files: FileSystem, directory: string): Promise<
   if (marker === null || typeof marker !== "object" || marker.format !== "tensorcask") {
     throw new StoreOpenError(directory, "not-a-store", `its ${MARKER_NAME} is not Tensorcask's`);
   }
-  if (!Number.isInteger(marker.version) || typeof marker.id !== "string" || !Number.isInteger(marker.chunkElements)) {
+  if (
+    !Number.isInteger(marker.version) ||
+    typeof marker.id !== "string" ||
+    !Number.isInteger(marker.chunkElements)
+  ) {
     throw new StoreOpenError(directory, "damaged", `its ${MARKER_NAME} lacks version, id or chunkElements`);
   }
   if (marker.version! > FORMAT_VERSION) {
@@ -68,7 +75,9 @@ export async function readMarker(files: FileSystem, directory: string): Promise<
   try {
     checkChunkElements(marker.chunkElements!);
   } catch (cause) {
-    throw new StoreOpenError(directory, "damaged", `its ${MARKER_NAME} has an impossible chunkElements`, { cause });
+    throw new StoreOpenError(directory, "damaged", `its ${MARKER_NAME} has an impossible chunkElements`, {
+      cause,
+    });
   }
   return marker as Marker;
 }

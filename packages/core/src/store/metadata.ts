@@ -16,20 +16,24 @@ export function checkMetadata(metadata: unknown, field = "metadata"): JsonObject
   if (!isJsonObject(metadata)) throw new UsageError(field, `${field} must be a JSON object`);
   checkJson(metadata, field, 1);
   const text = JSON.stringify(metadata);
-  if (text.length > MAX_METADATA_BYTES) throw new LimitError(`${field} bytes`, text.length, MAX_METADATA_BYTES);
+  if (text.length > MAX_METADATA_BYTES)
+    throw new LimitError(`${field} bytes`, text.length, MAX_METADATA_BYTES);
   return JSON.parse(text) as JsonObject;
 }
 
 function checkJson(value: unknown, path: string, depth: number): void {
-  if (depth > MAX_METADATA_DEPTH) throw new UsageError(path, `${path} is nested deeper than ${MAX_METADATA_DEPTH} levels`);
+  if (depth > MAX_METADATA_DEPTH)
+    throw new UsageError(path, `${path} is nested deeper than ${MAX_METADATA_DEPTH} levels`);
   switch (typeof value) {
     case "boolean":
       return;
     case "string":
-      if (!value.isWellFormed()) throw new UsageError(path, `${path} has half of a surrogate pair, which UTF-8 cannot hold`);
+      if (!value.isWellFormed())
+        throw new UsageError(path, `${path} has half of a surrogate pair, which UTF-8 cannot hold`);
       return;
     case "number":
-      if (!Number.isFinite(value)) throw new UsageError(path, `${path} is ${value}, which JSON does not have`);
+      if (!Number.isFinite(value))
+        throw new UsageError(path, `${path} is ${value}, which JSON does not have`);
       return;
     case "object":
       if (value === null) return;
@@ -39,7 +43,8 @@ function checkJson(value: unknown, path: string, depth: number): void {
       }
       if (Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null) {
         for (const [key, element] of Object.entries(value)) {
-          if (!key.isWellFormed()) throw new UsageError(path, `a key of ${path} has half of a surrogate pair`);
+          if (!key.isWellFormed())
+            throw new UsageError(path, `a key of ${path} has half of a surrogate pair`);
           checkJson(element, `${path}.${key}`, depth + 1);
         }
         return;
@@ -52,7 +57,8 @@ function checkJson(value: unknown, path: string, depth: number): void {
 export function checkTensorName(name: string | undefined): void {
   if (name === undefined) return;
   if (typeof name !== "string") throw new UsageError("name", "a tensor name is a string");
-  if (!name.isWellFormed()) throw new UsageError("name", `${JSON.stringify(name)} has half of a surrogate pair`);
+  if (!name.isWellFormed())
+    throw new UsageError("name", `${JSON.stringify(name)} has half of a surrogate pair`);
   if (Buffer.byteLength(name) > MAX_TENSOR_NAME_BYTES) {
     throw new LimitError("tensor name bytes", Buffer.byteLength(name), MAX_TENSOR_NAME_BYTES);
   }
@@ -62,9 +68,17 @@ const MAX_TAG_LENGTH = 255;
 
 /** Tags are words that can stand for a version number: not numbers themselves. */
 export function checkTag(tag: string): void {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
-  const wrong = tag === "" || tag.length > MAX_TAG_LENGTH || /^\d+$/.test(tag) || /[\u0000-\u0020\u007f]/.test(tag) || !tag.isWellFormed();
+  const wrong =
+    tag === "" ||
+    tag.length > MAX_TAG_LENGTH ||
+    /^\d+$/.test(tag) ||
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
+    /[\u0000-\u0020\u007f]/.test(tag) ||
+    !tag.isWellFormed();
   if (wrong) {
-    throw new UsageError("tag", `${JSON.stringify(tag)} cannot be a tag: 1 to ${MAX_TAG_LENGTH} characters, no spaces, not a number`);
+    throw new UsageError(
+      "tag",
+      `${JSON.stringify(tag)} cannot be a tag: 1 to ${MAX_TAG_LENGTH} characters, no spaces, not a number`,
+    );
   }
 }

@@ -4,14 +4,22 @@
  */
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import { checkChunkElements, DEFAULT_CHUNK_ELEMENTS, equalBytes, MAX_HEADER_BYTES, ready, StoreOpenError, UsageError } from "@tensorcask/codec";
+import {
+  checkChunkElements,
+  DEFAULT_CHUNK_ELEMENTS,
+  equalBytes,
+  MAX_HEADER_BYTES,
+  ready,
+  StoreOpenError,
+  UsageError,
+} from "@tensorcask/codec";
 import { Catalog } from "../catalog/catalog.ts";
 import type { FileSystem } from "../files/file-system.ts";
 import { LOCK_FILES, WriterLock } from "../files/lock.ts";
 import { memoryFileSystem } from "../files/memory.ts";
 import { nodeFileSystem } from "../files/node.ts";
-import { STAGING_SUFFIX } from "../files/staging.ts";
 import { ReserveFile } from "../files/reserve.ts";
+import { STAGING_SUFFIX } from "../files/staging.ts";
 import { Journal } from "../journal/journal.ts";
 import { FilePackStorage } from "../pack/pack-storage.ts";
 import { WorkerPool } from "../workers/pool.ts";
@@ -62,7 +70,10 @@ export async function open(directory: string, options: OpenOptions, planInputs: 
   const cacheBytes = Math.min(MOST_CACHE_BYTES, Math.floor(memoryBytes * CACHE_SHARE));
   const catalog = Catalog.open(inMemory ? ":memory:" : `${root}/${CATALOG_NAME}`, { readOnly, cacheBytes });
   // Where the catalog stands is where the journal most likely ends: it need not be read from the start.
-  const journal = await Journal.open(files, `${root}/${JOURNAL_NAME}`, { readOnly, hint: catalog.position() });
+  const journal = await Journal.open(files, `${root}/${JOURNAL_NAME}`, {
+    readOnly,
+    hint: catalog.position(),
+  });
   const packs = await FilePackStorage.open(files, `${root}/${PACKS_NAME}`, { readOnly });
   const pool = new WorkerPool({
     workers: options.workers ?? availableParallelism(),
@@ -72,7 +83,10 @@ export async function open(directory: string, options: OpenOptions, planInputs: 
   });
   const reserve = new ReserveFile(files, `${root}/${RESERVE_NAME}`);
   const reader = new ChunkReader({ catalog, packs, pool }, cacheBytes);
-  const committer = new Committer({ catalog, journal, packs, lock, reserve }, options.waitMs ?? DEFAULT_WAIT_MS);
+  const committer = new Committer(
+    { catalog, journal, packs, lock, reserve },
+    options.waitMs ?? DEFAULT_WAIT_MS,
+  );
   const context = new StoreContext({
     directory: root,
     inMemory,
@@ -119,19 +133,24 @@ function checkOptions(options: OpenOptions): void {
   for (const name of Object.keys(options)) {
     if (!OPTION_NAMES.has(name)) {
       const close = [...OPTION_NAMES].find((known) => known.toLowerCase() === name.toLowerCase());
-      const advice = close === undefined ? `there are ${[...OPTION_NAMES].join(", ")}` : `it is spelled ${close}`;
+      const advice =
+        close === undefined ? `there are ${[...OPTION_NAMES].join(", ")}` : `it is spelled ${close}`;
       throw new UsageError(name, `unknown option ${JSON.stringify(name)}: ${advice}`);
     }
   }
   const { memoryBytes, workers, waitMs, chunkElements } = options;
   if (chunkElements !== undefined) checkChunkElements(chunkElements);
   if (memoryBytes !== undefined && !(memoryBytes >= LEAST_MEMORY_BYTES)) {
-    throw new UsageError("memoryBytes", `memoryBytes is ${memoryBytes}; at least ${LEAST_MEMORY_BYTES} (32 MiB) are needed`);
+    throw new UsageError(
+      "memoryBytes",
+      `memoryBytes is ${memoryBytes}; at least ${LEAST_MEMORY_BYTES} (32 MiB) are needed`,
+    );
   }
   if (workers !== undefined && !(Number.isInteger(workers) && workers >= 0 && workers <= MOST_WORKERS)) {
     throw new UsageError("workers", `workers is ${workers}; it must be an integer from 0 to ${MOST_WORKERS}`);
   }
-  if (waitMs !== undefined && !(waitMs >= 0)) throw new UsageError("waitMs", `waitMs is ${waitMs}; it must not be negative`);
+  if (waitMs !== undefined && !(waitMs >= 0))
+    throw new UsageError("waitMs", `waitMs is ${waitMs}; it must not be negative`);
 }
 
 /** Locks and fsync cannot be trusted there, and two machines would write one store. */
@@ -145,7 +164,12 @@ async function refuseNetwork(files: FileSystem, root: string): Promise<void> {
   );
 }
 
-async function markerOf(files: FileSystem, root: string, lock: WriterLock, options: OpenOptions): Promise<Marker> {
+async function markerOf(
+  files: FileSystem,
+  root: string,
+  lock: WriterLock,
+  options: OpenOptions,
+): Promise<Marker> {
   const found = await readMarker(files, root);
   if (found !== undefined) {
     checkGeometry(found, options, root);
@@ -175,7 +199,11 @@ async function markerOf(files: FileSystem, root: string, lock: WriterLock, optio
 function checkGeometry(marker: Marker, options: OpenOptions, root: string): void {
   const { chunkElements } = options;
   if (chunkElements === undefined || chunkElements === marker.chunkElements) return;
-  throw new StoreOpenError(root, "incompatible", `its chunks have ${marker.chunkElements} elements, not ${chunkElements}; that is fixed for a store's life`);
+  throw new StoreOpenError(
+    root,
+    "incompatible",
+    `its chunks have ${marker.chunkElements} elements, not ${chunkElements}; that is fixed for a store's life`,
+  );
 }
 
 /** A directory that holds anything but the beginnings of a store is left alone. */
@@ -190,6 +218,10 @@ async function refuseForeign(files: FileSystem, root: string): Promise<void> {
   );
   if (others.length > 0) {
     const some = others.slice(0, 3).map(({ name }) => name);
-    throw new StoreOpenError(root, "not-a-store", `it is not a store and not empty (${some.join(", ")}, ...); choose another directory`);
+    throw new StoreOpenError(
+      root,
+      "not-a-store",
+      `it is not a store and not empty (${some.join(", ")}, ...); choose another directory`,
+    );
   }
 }

@@ -66,7 +66,14 @@ export async function scanTensor(
     geometry,
     read: kept === undefined ? bytes.again : bytesInMemory(kept).again,
     plan: scan.finish(),
-    key: tensorKey({ sourceHash: source, dtype, shape, geometry: "elements", chunkElements, quantizer: { id, parameters } }),
+    key: tensorKey({
+      sourceHash: source,
+      dtype,
+      shape,
+      geometry: "elements",
+      chunkElements,
+      quantizer: { id, parameters },
+    }),
   };
 }
 
@@ -124,7 +131,13 @@ async function feedValues(
   array.place = { small: concatenate(parts) };
 }
 
-async function feedSide(array: PendingArray, dtype: DType, bytes: Uint8Array, policy: CodecPolicy, feeder: ArrayFeeder): Promise<void> {
+async function feedSide(
+  array: PendingArray,
+  dtype: DType,
+  bytes: Uint8Array,
+  policy: CodecPolicy,
+  feeder: ArrayFeeder,
+): Promise<void> {
   if (bytes.length < BUNDLED_BELOW_BYTES) array.place = { small: bytes };
   else await feeder.elements(array, { dtype, shape: array.shape, read: bytesInMemory(bytes).first }, policy);
 }

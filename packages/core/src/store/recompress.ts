@@ -19,6 +19,7 @@ import {
 } from "@tensorcask/codec";
 import type { Catalog, ChunkRow, DatasetRow } from "../catalog/catalog.ts";
 import type { FrameFacts, FramesOp, Op } from "../model/entry.ts";
+import { RunsBuilder } from "../model/runs.ts";
 import { PACK_BYTES } from "../pack/pack-header.ts";
 import type { PackWriter } from "../pack/pack-writer.ts";
 import type { Slot } from "../workers/slot.ts";
@@ -28,7 +29,6 @@ import { currentTensors } from "./dataset-tensors.ts";
 import { distinctChunks } from "./footprint.ts";
 import { type FrameSpan, planSpans, readSpan } from "./frame-spans.ts";
 import { recordIdText } from "./record-id.ts";
-import { RunsBuilder } from "../model/runs.ts";
 import type { LongCallOptions, RecompressResult } from "./types.ts";
 
 /** Chunks are looked up in slices of this many. */

@@ -28,7 +28,8 @@ export async function catchUp(
   const { catalog, journal } = context;
   const head = options.recover ? await journal.recover() : await journal.refresh();
   const applied = catalog.position();
-  if (applied.sequence === head.sequence && equalBytes(applied.hash, head.hash)) return { entries: 0, chunks: 0 };
+  if (applied.sequence === head.sequence && equalBytes(applied.hash, head.hash))
+    return { entries: 0, chunks: 0 };
   let entries = 0;
   let chunks = 0;
   for await (const item of journal.read(applied)) {
@@ -59,7 +60,11 @@ async function framesOf(
     if (op.op === "pack.add") added.set(op.pack, op.name);
     if (op.op !== "frames" || op.bytes === 0) continue;
     const name = added.get(op.pack) ?? catalog.packs().find((row) => row.pack === op.pack)?.name;
-    if (name === undefined) throw new DamageError("journal", `entry ${entry.sequence} places frames in pack ${op.pack}, which it does not know`);
+    if (name === undefined)
+      throw new DamageError(
+        "journal",
+        `entry ${entry.sequence} places frames in pack ${op.pack}, which it does not know`,
+      );
     const frames = await packs.framesIn(name, op.offset, op.bytes);
     facts.set(op, frames);
     count += frames.length;

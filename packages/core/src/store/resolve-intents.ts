@@ -108,12 +108,14 @@ function expect(expectation: Expectation, builder: EntryBuilder): void {
   }
   const change = builder.changeSoFar(dataset.dataset);
   if (expectation.kind === "record") {
-    if (change?.removedKeys.has(hashKey(expectation.id))) throw new ConflictError(dataset.name, recordIdText(expectation.id));
+    if (change?.removedKeys.has(hashKey(expectation.id)))
+      throw new ConflictError(dataset.name, recordIdText(expectation.id));
     const row = builder.catalog.record(dataset.dataset, dataset.version, expectation.id);
     if (row?.added !== expectation.added) throw new ConflictError(dataset.name, recordIdText(expectation.id));
     return;
   }
-  const taken = change?.names.has(expectation.name) === true || hasAddress(expectation.name, dataset, builder);
+  const taken =
+    change?.names.has(expectation.name) === true || hasAddress(expectation.name, dataset, builder);
   if (taken) throw new ConflictError(dataset.name, expectation.name);
 }
 
@@ -163,7 +165,8 @@ function resolve(intent: Intent, builder: EntryBuilder, note: string | undefined
       return;
     case "create-dataset": {
       if (intent.preset !== null) checkPreset(intent.preset, builder);
-      if (!builder.takeDatasetName(intent.dataset.name)) throw new AlreadyExistsError("dataset", intent.dataset.name);
+      if (!builder.takeDatasetName(intent.dataset.name))
+        throw new AlreadyExistsError("dataset", intent.dataset.name);
       builder.createDataset(intent.dataset, intent);
       return;
     }
@@ -173,14 +176,18 @@ function resolve(intent: Intent, builder: EntryBuilder, note: string | undefined
 }
 
 function checkPreset(name: string, { catalog }: EntryBuilder): void {
-  if (findBuiltinPreset(name) === undefined && catalog.preset(name) === undefined) throw new NotFoundError("preset", name, "it was removed");
+  if (findBuiltinPreset(name) === undefined && catalog.preset(name) === undefined)
+    throw new NotFoundError("preset", name, "it was removed");
 }
 
 /** Throws when a dataset or the store follows a preset. */
 function checkUnused(name: string, { catalog }: EntryBuilder): void {
   const followers = catalog.datasets().filter((row) => row.preset === name);
   if (followers.length > 0 || catalog.settings()["preset"] === name) {
-    throw new UsageError("preset", `${name} is in use by ${followers.map((row) => row.name).join(", ") || "the store"}`);
+    throw new UsageError(
+      "preset",
+      `${name} is in use by ${followers.map((row) => row.name).join(", ") || "the store"}`,
+    );
   }
 }
 
@@ -189,7 +196,12 @@ type DatasetIntent = Exclude<
   { kind: "stage" | "unstage" | "settings" | "set-preset" | "drop-preset" | "create-dataset" }
 >;
 
-function resolveInDataset(intent: DatasetIntent, dataset: DatasetRow, builder: EntryBuilder, note: string | undefined): void {
+function resolveInDataset(
+  intent: DatasetIntent,
+  dataset: DatasetRow,
+  builder: EntryBuilder,
+  note: string | undefined,
+): void {
   const { catalog } = builder;
   const id = dataset.dataset;
   switch (intent.kind) {
@@ -210,7 +222,11 @@ function resolveInDataset(intent: DatasetIntent, dataset: DatasetRow, builder: E
         throw new NotFoundError("record", recordIdText(intent.id), `in ${dataset.name}`);
       }
       if (!remove(intent.id, changeOf(dataset, builder, note))) {
-        throw new NotFoundError("record", recordIdText(intent.id), `in ${dataset.name}: it goes in this commit already`);
+        throw new NotFoundError(
+          "record",
+          recordIdText(intent.id),
+          `in ${dataset.name}: it goes in this commit already`,
+        );
       }
       return;
     }
@@ -220,7 +236,14 @@ function resolveInDataset(intent: DatasetIntent, dataset: DatasetRow, builder: E
       if (old !== undefined) change.filesRemoved.push(old.file);
       const { path, format, bytes, sha256, parts, records } = intent.file;
       const file = builder.nextFile();
-      change.filesAdded.push({ file, path, format, bytes, sha256, parts: parts.map((part) => builder.tensor(part)) });
+      change.filesAdded.push({
+        file,
+        path,
+        format,
+        bytes,
+        sha256,
+        parts: parts.map((part) => builder.tensor(part)),
+      });
       for (const record of records) {
         checkRecord(dataset.schema, record.tensor, record.metadata, `${path}#${record.name}`);
         change.added.push(recordFacts(record, file, builder));
@@ -235,7 +258,8 @@ function resolveInDataset(intent: DatasetIntent, dataset: DatasetRow, builder: E
     }
     case "set-tag": {
       const version = intent.version ?? dataset.version;
-      if (version === 0) throw new UsageError("version", `${dataset.name} is empty and has no version to tag yet`);
+      if (version === 0)
+        throw new UsageError("version", `${dataset.name} is empty and has no version to tag yet`);
       if (!catalog.hasVersion(id, version)) throw new VersionExpiredError(dataset.name, version);
       if (!intent.move && catalog.tag(id, intent.tag) !== undefined) {
         throw new AlreadyExistsError("tag", intent.tag, "move it with --move");
@@ -244,7 +268,8 @@ function resolveInDataset(intent: DatasetIntent, dataset: DatasetRow, builder: E
       return;
     }
     case "drop-tag":
-      if (catalog.tag(id, intent.tag) === undefined) throw new NotFoundError("tag", intent.tag, `in ${dataset.name}`);
+      if (catalog.tag(id, intent.tag) === undefined)
+        throw new NotFoundError("tag", intent.tag, `in ${dataset.name}`);
       builder.ops.push({ op: "tag.drop", dataset: id, tag: intent.tag });
       return;
     case "rollback":
@@ -310,10 +335,15 @@ function update(
   }
   const change = changeOf(dataset, builder, note);
   if (!remove(intent.id, change)) {
-    throw new NotFoundError("record", recordIdText(intent.id), `in ${dataset.name}: it is replaced in this commit`);
+    throw new NotFoundError(
+      "record",
+      recordIdText(intent.id),
+      `in ${dataset.name}: it is replaced in this commit`,
+    );
   }
   if (intent.name !== undefined && intent.name !== row.name) {
-    if (row.file !== 0) throw new UsageError("name", "a record of an imported file keeps the name it has there");
+    if (row.file !== 0)
+      throw new UsageError("name", "a record of an imported file keeps the name it has there");
     takeName(intent.name, intent.id, false, dataset, change, builder);
   }
   const name = intent.name ?? row.name;
@@ -353,7 +383,11 @@ export function mergeJson(base: JsonObject, change: JsonObject): JsonObject {
   return Object.fromEntries(merged);
 }
 
-function setDataset(intent: Extract<Intent, { kind: "set-dataset" }>, dataset: DatasetRow, builder: EntryBuilder): void {
+function setDataset(
+  intent: Extract<Intent, { kind: "set-dataset" }>,
+  dataset: DatasetRow,
+  builder: EntryBuilder,
+): void {
   const { name, preset, metadata, schema, indexed } = intent;
   if ((preset ?? null) !== null) checkPreset(preset!, builder);
   if (name !== undefined && name !== dataset.name && !builder.takeDatasetName(name)) {
@@ -371,7 +405,12 @@ function setDataset(intent: Extract<Intent, { kind: "set-dataset" }>, dataset: D
 }
 
 /** A version equal to an old one: what it lacks goes, what it had comes back, as rows of the new version. */
-function rollback(version: number, dataset: DatasetRow, builder: EntryBuilder, note: string | undefined): void {
+function rollback(
+  version: number,
+  dataset: DatasetRow,
+  builder: EntryBuilder,
+  note: string | undefined,
+): void {
   const { catalog } = builder;
   if (!catalog.hasVersion(dataset.dataset, version)) throw new VersionExpiredError(dataset.name, version);
   const change = changeOf(dataset, builder, note ?? `rollback to ${version}`);
@@ -391,5 +430,11 @@ function rollback(version: number, dataset: DatasetRow, builder: EntryBuilder, n
 
 function again(row: RecordRow, file: number): RecordFacts {
   const { id, name, metadata, tensor } = row;
-  return { id, file, tensor, ...(name !== undefined && { name }), ...(metadata !== undefined && { metadata }) };
+  return {
+    id,
+    file,
+    tensor,
+    ...(name !== undefined && { name }),
+    ...(metadata !== undefined && { metadata }),
+  };
 }

@@ -12,7 +12,11 @@ function generator(seed: number): () => number {
 }
 
 /** `count` different positions below `total` (all, if there are fewer), rising. Floyd's algorithm: work goes by `count`, not by `total`. */
-export function pickOrdinals(total: number, count: number, seed: number = Math.floor(Math.random() * 2 ** 32)): number[] {
+export function pickOrdinals(
+  total: number,
+  count: number,
+  seed: number = Math.floor(Math.random() * 2 ** 32),
+): number[] {
   const random = generator(seed);
   const picked = new Set<number>();
   for (let last = total - Math.min(count, total); last < total; last++) {

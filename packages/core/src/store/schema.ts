@@ -12,10 +12,14 @@ const SCHEMA_FIELDS: ReadonlySet<string> = new Set(["dtype", "shape", "metadata"
 
 /** Checks a schema that a user hands in and brings it to the form that is kept. Errors name the field. */
 export function parseSchema(schema: DatasetSchema): JsonObject {
-  if (!isJsonObject(schema as unknown)) throw new UsageError("schema", "schema must be an object: { dtype?, shape?, metadata? }");
+  if (!isJsonObject(schema as unknown))
+    throw new UsageError("schema", "schema must be an object: { dtype?, shape?, metadata? }");
   for (const field of Object.keys(schema)) {
     if (!SCHEMA_FIELDS.has(field)) {
-      throw new UsageError(`schema.${field}`, `a schema has no field ${JSON.stringify(field)}; it has dtype, shape, metadata`);
+      throw new UsageError(
+        `schema.${field}`,
+        `a schema has no field ${JSON.stringify(field)}; it has dtype, shape, metadata`,
+      );
     }
   }
   const parsed: Record<string, JsonObject[string]> = {};
@@ -25,17 +29,24 @@ export function parseSchema(schema: DatasetSchema): JsonObject {
   }
   if (schema.shape !== undefined) {
     if (!Array.isArray(schema.shape) || schema.shape.length > MAX_RANK) {
-      throw new UsageError("schema.shape", `schema.shape is a list of at most ${MAX_RANK} lengths; null stands for any`);
+      throw new UsageError(
+        "schema.shape",
+        `schema.shape is a list of at most ${MAX_RANK} lengths; null stands for any`,
+      );
     }
     for (const [axis, length] of schema.shape.entries()) {
       if (length !== null && !(Number.isSafeInteger(length) && length >= 0)) {
-        throw new UsageError(`schema.shape[${axis}]`, `schema.shape[${axis}] is ${String(length)}: a length or null is needed`);
+        throw new UsageError(
+          `schema.shape[${axis}]`,
+          `schema.shape[${axis}] is ${String(length)}: a length or null is needed`,
+        );
       }
     }
     parsed["shape"] = [...schema.shape];
   }
   if (schema.metadata !== undefined) {
-    if (!isJsonObject(schema.metadata as unknown)) throw new UsageError("schema.metadata", "schema.metadata must be an object: field to type");
+    if (!isJsonObject(schema.metadata as unknown))
+      throw new UsageError("schema.metadata", "schema.metadata must be an object: field to type");
     for (const [field, type] of Object.entries(schema.metadata)) {
       if (!METADATA_TYPES.includes(type)) {
         throw new UsageError(
@@ -60,21 +71,33 @@ export function checkRecord(
   const rules = schema as DatasetSchema;
   const dtype = dtypeOfCode(tensor.dtype)?.name ?? `code ${tensor.dtype}`;
   if (rules.dtype !== undefined && !rules.dtype.includes(dtype)) {
-    throw new SchemaError("dtype", `${what} has ${dtype}, the dataset takes ${[rules.dtype].flat().join(" or ")}`);
+    throw new SchemaError(
+      "dtype",
+      `${what} has ${dtype}, the dataset takes ${[rules.dtype].flat().join(" or ")}`,
+    );
   }
   const { shape } = rules;
   if (shape !== undefined) {
-    const fits = shape.length === tensor.shape.length && shape.every((length, axis) => length === null || length === tensor.shape[axis]);
+    const fits =
+      shape.length === tensor.shape.length &&
+      shape.every((length, axis) => length === null || length === tensor.shape[axis]);
     if (!fits) {
       const wanted = shape.map((length) => length ?? "any").join(", ");
-      throw new SchemaError("shape", `${what} has shape [${tensor.shape.join(", ")}], the dataset takes [${wanted}]`);
+      throw new SchemaError(
+        "shape",
+        `${what} has shape [${tensor.shape.join(", ")}], the dataset takes [${wanted}]`,
+      );
     }
   }
   for (const [field, type] of Object.entries(rules.metadata ?? {})) {
     const value = metadata?.[field];
-    if (value === undefined) throw new SchemaError(`metadata.${field}`, `${what} lacks it; the dataset requires a ${type}`);
+    if (value === undefined)
+      throw new SchemaError(`metadata.${field}`, `${what} lacks it; the dataset requires a ${type}`);
     if (!isOfType(value, type)) {
-      throw new SchemaError(`metadata.${field}`, `${what} has ${JSON.stringify(value)}; the dataset requires a ${type}`);
+      throw new SchemaError(
+        `metadata.${field}`,
+        `${what} has ${JSON.stringify(value)}; the dataset requires a ${type}`,
+      );
     }
   }
 }

@@ -25,7 +25,8 @@ export class SequentialReader {
 
   /** Fills `into` from `position`, which must be where the read before ended. */
   async read(into: Uint8Array, position: number): Promise<void> {
-    if (position !== this.#position) throw new RangeError(`read at ${position}, ${this.#position} comes next`);
+    if (position !== this.#position)
+      throw new RangeError(`read at ${position}, ${this.#position} comes next`);
     let filled = 0;
     while (filled < into.length) {
       const left = this.#windowStart + this.#window.length - this.#position;

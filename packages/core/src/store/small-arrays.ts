@@ -1,6 +1,7 @@
 /** Small arrays of an import on their way into bundles: they wait here until there are enough of them, or the import ends. */
+
+import { Bundler, type ClosedBundle } from "./bundler.ts";
 import type { ChunkPipeline } from "./chunk-pipeline.ts";
-import { type ClosedBundle, Bundler } from "./bundler.ts";
 import type { PendingTensor } from "./pending.ts";
 
 /** Small arrays wait in memory for their bundles; beyond this they are bundled without waiting for the rest. */

@@ -1,7 +1,16 @@
 /** An open store: datasets, presets, transactions, import and export, maintenance. Made by `openStore`. */
-import { NotFoundError, type Preset, parsePreset, presetToJson, findBuiltinPreset, AlreadyExistsError, builtinPresets, UsageError } from "@tensorcask/codec";
-import { checkDatasetName } from "../files/paths.ts";
+import {
+  AlreadyExistsError,
+  builtinPresets,
+  findBuiltinPreset,
+  NotFoundError,
+  type Preset,
+  parsePreset,
+  presetToJson,
+  UsageError,
+} from "@tensorcask/codec";
 import type { Where } from "../catalog/catalog.ts";
+import { checkDatasetName } from "../files/paths.ts";
 import type { StoreContext } from "./context.ts";
 import { Dataset } from "./dataset.ts";
 import { createDatasetIntent } from "./dataset-options.ts";
@@ -108,7 +117,8 @@ export class Store {
   /** Defines a preset: `{ quantizer?, codec, description? }`. Throws `UsageError` that names the field or the step that is wrong. */
   async definePreset(name: string, json: unknown): Promise<Preset> {
     this.#context.checkWritable();
-    if (findBuiltinPreset(name) !== undefined) throw new AlreadyExistsError("preset", name, "built-in presets cannot be redefined");
+    if (findBuiltinPreset(name) !== undefined)
+      throw new AlreadyExistsError("preset", name, "built-in presets cannot be redefined");
     const preset = parsePreset(name, json);
     await this.#commit({ kind: "set-preset", name, preset: presetToJson(preset) });
     return preset;
@@ -123,7 +133,8 @@ export class Store {
   /** How many versions gc keeps beside the current and the tagged ones. Default 0. */
   async setKeepVersions(count: number): Promise<void> {
     this.#context.checkWritable();
-    if (!Number.isSafeInteger(count) || count < 0) throw new UsageError("keepVersions", `keepVersions is ${count}; it counts versions`);
+    if (!Number.isSafeInteger(count) || count < 0)
+      throw new UsageError("keepVersions", `keepVersions is ${count}; it counts versions`);
     await this.#commit({ kind: "settings", settings: { keepVersions: count } });
   }
 
@@ -138,7 +149,12 @@ export class Store {
   }
 
   /** Writes one file back, into the folder `out` or to `out` itself when the extensions are equal. */
-  async exportFile(dataset: string, file: string, out: string, options: ExportOptions = {}): Promise<ExportResult> {
+  async exportFile(
+    dataset: string,
+    file: string,
+    out: string,
+    options: ExportOptions = {},
+  ): Promise<ExportResult> {
     const view = this.#view(dataset, options.version);
     return exportFiles(this.#context, view, filesToExport(view, file), out, options);
   }
@@ -164,7 +180,11 @@ export class Store {
   }
 
   /** Compares every byte of a dataset's files with originals in a folder; writes nothing. */
-  async verifyAgainst(dataset: string, directory: string, options: LongCallOptions = {}): Promise<VerifyAgainstResult> {
+  async verifyAgainst(
+    dataset: string,
+    directory: string,
+    options: LongCallOptions = {},
+  ): Promise<VerifyAgainstResult> {
     this.#context.checkOpen();
     return verifyAgainst(this.#context, dataset, directory, options);
   }

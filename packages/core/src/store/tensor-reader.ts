@@ -21,8 +21,8 @@ import {
 } from "@tensorcask/codec";
 import type { StoredTensor } from "../catalog/catalog.ts";
 import type { ArrayFacts } from "../model/entry.ts";
-import type { ChunkReader, ReadChunksOptions } from "./chunk-reader.ts";
 import { idsOf, sliceRuns } from "../model/runs.ts";
+import type { ChunkReader, ReadChunksOptions } from "./chunk-reader.ts";
 
 /** Gets consecutive source bytes; `offset` counts from the start of the tensor. `bytes` is only valid until the visit is over. */
 export type VisitBytes = (bytes: Uint8Array, offset: number) => void | Promise<void>;
@@ -39,7 +39,12 @@ export class TensorReader {
   readonly #chunkElements: number;
   readonly #options: ReadChunksOptions;
 
-  constructor(chunks: ChunkReader, tensor: StoredTensor, chunkElements: number, options: ReadChunksOptions = {}) {
+  constructor(
+    chunks: ChunkReader,
+    tensor: StoredTensor,
+    chunkElements: number,
+    options: ReadChunksOptions = {},
+  ) {
     this.#chunks = chunks;
     this.#tensor = tensor;
     this.#chunkElements = chunkElements;
@@ -66,7 +71,9 @@ export class TensorReader {
       return;
     }
     const all = await this.#geometry();
-    await this.#eachElements(0, all.chunkCount, (bytes, first) => visit(bytes, bytesOfElements(this.dtype, first)));
+    await this.#eachElements(0, all.chunkCount, (bytes, first) =>
+      visit(bytes, bytesOfElements(this.dtype, first)),
+    );
   }
 
   /** All source bytes. */
@@ -96,8 +103,10 @@ export class TensorReader {
     const sorted = [...new Set(wanted)].sort((a, b) => a - b);
     const starts = Float64Array.from(sorted, (row) => row * rowElements);
     const unique = await this.#copyRuns(starts, rowElements);
-    if (sorted.length === wanted.length && sorted.every((row, index) => row === wanted[index])) return { shape, bytes: unique };
-    if ((rowElements * this.dtype.bits) % 8 !== 0) return { shape, bytes: this.#reorderPacked(unique, sorted, wanted, rowElements) };
+    if (sorted.length === wanted.length && sorted.every((row, index) => row === wanted[index]))
+      return { shape, bytes: unique };
+    if ((rowElements * this.dtype.bits) % 8 !== 0)
+      return { shape, bytes: this.#reorderPacked(unique, sorted, wanted, rowElements) };
     const rowBytes = bytesOfElements(this.dtype, rowElements);
     const out = new Uint8Array(rowBytes * wanted.length);
     const position = new Map(sorted.map((row, index) => [row, index]));
@@ -108,11 +117,19 @@ export class TensorReader {
     return { shape, bytes: out };
   }
 
-  #reorderPacked(unique: Uint8Array, sorted: readonly number[], wanted: readonly number[], rowElements: number): Uint8Array {
+  #reorderPacked(
+    unique: Uint8Array,
+    sorted: readonly number[],
+    wanted: readonly number[],
+    rowElements: number,
+  ): Uint8Array {
     const { bits } = this.dtype;
     const elements = new Uint8Array(wanted.length * rowElements);
     for (const [index, row] of wanted.entries()) {
-      elements.set(unpackElements(unique, bits, sorted.indexOf(row) * rowElements, rowElements), index * rowElements);
+      elements.set(
+        unpackElements(unique, bits, sorted.indexOf(row) * rowElements, rowElements),
+        index * rowElements,
+      );
     }
     return packElements(elements, bits);
   }
@@ -133,7 +150,8 @@ export class TensorReader {
     const out = new Uint8Array(whole ? starts.length * runLength * size : starts.length * runLength);
     const copy = (bytes: Uint8Array, from: number, count: number, to: number): void => {
       if (!whole) out.set(unpackElements(bytes, bits, from, count), to);
-      else if (count * size <= 16) for (let i = 0; i < count * size; i++) out[to * size + i] = bytes[from * size + i]!;
+      else if (count * size <= 16)
+        for (let i = 0; i < count * size; i++) out[to * size + i] = bytes[from * size + i]!;
       else out.set(bytes.subarray(from * size, (from + count) * size), to * size);
     };
     let run = 0;
@@ -156,7 +174,8 @@ export class TensorReader {
   }
 
   async #geometry(): Promise<ElementGeometry | SingleRange> {
-    if (this.#tensor.geometry === "content") throw new UsageError("slice", "opaque bytes have no elements to slice");
+    if (this.#tensor.geometry === "content")
+      throw new UsageError("slice", "opaque bytes have no elements to slice");
     const { place, dtype } = this.#array("values");
     if ("bundle" in place) return new SingleRange(this.elements);
     return new ElementGeometry(knownDType(dtype), this.shape, this.#chunkElements);
@@ -212,7 +231,8 @@ export class TensorReader {
     if ("bundle" in place) {
       const bytes = bytesOfElements(knownDType(array.dtype), elementCount(array.shape));
       const bundle = await this.#chunks.chunk(place.bundle);
-      if (place.offset + bytes > bundle.length) throw new DamageError("catalog", `tensor ${this.#tensor.id} lies beyond its bundle`);
+      if (place.offset + bytes > bundle.length)
+        throw new DamageError("catalog", `tensor ${this.#tensor.id} lies beyond its bundle`);
       await visit(bundle.subarray(place.offset, place.offset + bytes), 0);
       return;
     }

@@ -4,8 +4,8 @@ import {
   type DTypeName,
   dtypeOf,
   fromFloat32,
-  toFloat32,
   type TypedArray,
+  toFloat32,
   typedArrayOf,
   UsageError,
 } from "@tensorcask/codec";
@@ -41,7 +41,12 @@ export class Tensor {
 }
 
 /** A tensor of source bytes, converted if asked. Throws `UsageError` for conversions that make no sense. */
-export function tensorOf(dtype: DType, shape: readonly number[], bytes: Uint8Array, options: ReadOptions = {}): Tensor {
+export function tensorOf(
+  dtype: DType,
+  shape: readonly number[],
+  bytes: Uint8Array,
+  options: ReadOptions = {},
+): Tensor {
   const { as } = options;
   if (as === undefined || as === dtype.name) return new Tensor(dtype.name, shape, typedArrayOf(dtype, bytes));
   if (as !== "float32" && as !== "float16") {

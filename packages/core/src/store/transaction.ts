@@ -4,8 +4,8 @@
  */
 import {
   AlreadyExistsError,
-  checkTensor,
   ConflictError,
+  checkTensor,
   type DType,
   NotFoundError,
   type Preset,
@@ -19,13 +19,13 @@ import { Dataset, snapshot } from "./dataset.ts";
 import { createDatasetIntent } from "./dataset-options.ts";
 import type { DatasetView } from "./dataset-view.ts";
 import { type Draft, Ingest } from "./ingest.ts";
-import { bytesInMemory } from "./tensor-bytes.ts";
 import { checkMetadata, checkTensorName } from "./metadata.ts";
 import { parseRecordId, recordIdText } from "./record-id.ts";
+import { mergeJson } from "./resolve-intents.ts";
 import type { StoredRecord } from "./stored-record.ts";
 import type { Tensor } from "./tensor.ts";
+import { bytesInMemory } from "./tensor-bytes.ts";
 import type { CreateDatasetOptions, InsertOptions, ReadOptions, RecordFilter, RecordInfo } from "./types.ts";
-import { mergeJson } from "./resolve-intents.ts";
 import { type DatasetRef, type Expectation, type Intent, StaleReferenceError } from "./write-set.ts";
 
 /** Makes an intent once all tensors of the transaction are prepared. */
@@ -70,7 +70,8 @@ class WriteLog {
   }
 
   check(): void {
-    if (this.over) throw new UsageError("transaction", "the transaction is over; its objects cannot be used any more");
+    if (this.over)
+      throw new UsageError("transaction", "the transaction is over; its objects cannot be used any more");
   }
 }
 
@@ -129,7 +130,13 @@ export class TransactionDataset {
   readonly #updated = new Set<string>();
   #written = false;
 
-  constructor(log: WriteLog, ref: DatasetRef, base: DatasetView | undefined, version: number, preset?: string) {
+  constructor(
+    log: WriteLog,
+    ref: DatasetRef,
+    base: DatasetView | undefined,
+    version: number,
+    preset?: string,
+  ) {
     this.#log = log;
     this.#ref = ref;
     this.#base = base;
@@ -170,7 +177,10 @@ export class TransactionDataset {
 
   async #get(address: string, options: ReadOptions): Promise<Tensor | undefined> {
     if (this.#own(address) !== undefined) {
-      throw new UsageError("address", `${address} was inserted in this transaction: it can be read when that is committed`);
+      throw new UsageError(
+        "address",
+        `${address} was inserted in this transaction: it can be read when that is committed`,
+      );
     }
     const info = await this.info(address);
     return info === undefined ? undefined : this.#base!.get(info.id, options);
@@ -191,7 +201,12 @@ export class TransactionDataset {
       return undefined;
     }
     const text = recordIdText(found.id);
-    this.#expect(`${this.#ref.id} ${text}`, { kind: "record", dataset: this.#ref, id: found.id, added: found.added });
+    this.#expect(`${this.#ref.id} ${text}`, {
+      kind: "record",
+      dataset: this.#ref,
+      id: found.id,
+      added: found.added,
+    });
     return this.#deleted.has(text) ? undefined : this.#base.info(text);
   }
 
@@ -224,7 +239,8 @@ export class TransactionDataset {
     }
     const info = await this.info(address);
     if (info === undefined) throw new NotFoundError("record", address, `in ${this.name}`);
-    if (this.#updated.has(info.id)) throw new UsageError("address", `${address} is updated twice in one transaction; join the updates`);
+    if (this.#updated.has(info.id))
+      throw new UsageError("address", `${address} is updated twice in one transaction; join the updates`);
     this.#updated.add(info.id);
     this.#written = true;
     const id = parseRecordId(info.id)!;
@@ -246,11 +262,15 @@ export class TransactionDataset {
   async #delete(address: string): Promise<boolean> {
     const own = this.#own(address);
     if (own !== undefined) {
-      throw new UsageError("address", `${address} was inserted in this transaction; leave the insert out instead`);
+      throw new UsageError(
+        "address",
+        `${address} was inserted in this transaction; leave the insert out instead`,
+      );
     }
     const info = await this.info(address);
     if (info === undefined) return false;
-    if (this.#updated.has(info.id)) throw new UsageError("address", `${address} is updated in this transaction; leave that out`);
+    if (this.#updated.has(info.id))
+      throw new UsageError("address", `${address} is updated in this transaction; leave that out`);
     this.#deleted.add(info.id);
     this.#written = true;
     const id = parseRecordId(info.id)!;
@@ -272,7 +292,8 @@ export class TransactionDataset {
 
   #wholeDataset(call: string): void {
     this.#log.check();
-    if (this.#written) throw new UsageError(call, `${call} does not see what this transaction wrote: call it before writing`);
+    if (this.#written)
+      throw new UsageError(call, `${call} does not see what this transaction wrote: call it before writing`);
     if (this.#base === undefined) return;
     this.#expect(`${this.#ref.id}`, { kind: "version", dataset: this.#ref, version: this.#version });
   }
@@ -288,12 +309,19 @@ export class TransactionDataset {
   }
 
   #presetName(): string {
-    return this.#preset ?? this.#log.context.catalog.datasetById(this.#ref.id)?.preset ?? this.#log.context.storePreset;
+    return (
+      this.#preset ??
+      this.#log.context.catalog.datasetById(this.#ref.id)?.preset ??
+      this.#log.context.storePreset
+    );
   }
 }
 
 /** Runs a transaction and commits it. */
-export async function runTransaction<T>(context: StoreContext, run: (tx: Transaction) => Promise<T>): Promise<T> {
+export async function runTransaction<T>(
+  context: StoreContext,
+  run: (tx: Transaction) => Promise<T>,
+): Promise<T> {
   context.checkWritable();
   const log = new WriteLog(context);
   try {
@@ -308,7 +336,11 @@ export async function runTransaction<T>(context: StoreContext, run: (tx: Transac
     log.over = true;
     await log.ingest.abandon();
     if (error instanceof StaleReferenceError) {
-      throw new ConflictError("", "", "the transaction refers to chunks that gc took meanwhile; run it again");
+      throw new ConflictError(
+        "",
+        "",
+        "the transaction refers to chunks that gc took meanwhile; run it again",
+      );
     }
     throw error;
   }

@@ -2,8 +2,8 @@
  * The shapes of what goes into and comes out of the store's public calls. No behaviour here.
  */
 import type { SliceSpec, TensorData } from "@tensorcask/codec";
-import type { FileSystem } from "../files/file-system.ts";
 import type { Where, WhereOperators } from "../catalog/catalog.ts";
+import type { FileSystem } from "../files/file-system.ts";
 import type { JsonObject, QuantizationFacts } from "../model/entry.ts";
 
 /** What long calls report: `done` of `total` (bytes unless said otherwise) in a named phase. */
@@ -55,7 +55,9 @@ export interface DatasetSchema {
   /** Shape; null stands for any length of that axis. */
   readonly shape?: readonly (number | null)[];
   /** Required metadata: field to JSON type. */
-  readonly metadata?: { readonly [field: string]: "string" | "number" | "integer" | "boolean" | "array" | "object" };
+  readonly metadata?: {
+    readonly [field: string]: "string" | "number" | "integer" | "boolean" | "array" | "object";
+  };
 }
 
 export interface InsertOptions {
@@ -166,7 +168,12 @@ export interface ImportResult {
 }
 
 export interface ExportResult {
-  readonly files: readonly { readonly path: string; readonly target: string; readonly bytes: number; readonly exact: boolean }[];
+  readonly files: readonly {
+    readonly path: string;
+    readonly target: string;
+    readonly bytes: number;
+    readonly exact: boolean;
+  }[];
   readonly bytes: number;
   readonly seconds: number;
   /** False when quantized tensors were written dequantized; `quantized` lists them as file#tensor. */
@@ -207,7 +214,12 @@ export interface DatasetStats {
   /** In the order of the way in. Lossy layers (`quantize`) are apart from lossless ones. */
   readonly layers: readonly LayerStats[];
   /** What each codec chain did to the chunks of this dataset. */
-  readonly codecs: readonly { readonly chain: string; readonly chunks: number; readonly bytesBefore: number; readonly bytesAfter: number }[];
+  readonly codecs: readonly {
+    readonly chain: string;
+    readonly chunks: number;
+    readonly bytesBefore: number;
+    readonly bytesAfter: number;
+  }[];
   /** Errors of quantized tensors: the worst and the mean. */
   readonly quantization: {
     readonly tensors: number;
@@ -303,7 +315,11 @@ export interface PruneOptions extends LongCallOptions {
 
 export interface PruneResult {
   readonly dryRun: boolean;
-  readonly datasets: readonly { readonly name: string; readonly kept: readonly number[]; readonly expired: readonly number[] }[];
+  readonly datasets: readonly {
+    readonly name: string;
+    readonly kept: readonly number[];
+    readonly expired: readonly number[];
+  }[];
 }
 
 export interface RebuildResult {

@@ -50,7 +50,12 @@ export type Intent =
       readonly indexed?: readonly string[];
     }
   | { readonly kind: "drop-dataset"; readonly dataset: DatasetRef }
-  | { readonly kind: "insert"; readonly dataset: DatasetRef; readonly record: PendingRecord; readonly replace: boolean }
+  | {
+      readonly kind: "insert";
+      readonly dataset: DatasetRef;
+      readonly record: PendingRecord;
+      readonly replace: boolean;
+    }
   | {
       readonly kind: "update";
       readonly dataset: DatasetRef;
@@ -65,7 +70,13 @@ export type Intent =
   | { readonly kind: "delete"; readonly dataset: DatasetRef; readonly id: Uint8Array }
   | { readonly kind: "put-file"; readonly dataset: DatasetRef; readonly file: PendingFile }
   | { readonly kind: "delete-file"; readonly dataset: DatasetRef; readonly path: string }
-  | { readonly kind: "set-tag"; readonly dataset: DatasetRef; readonly tag: string; readonly version: number | undefined; readonly move: boolean }
+  | {
+      readonly kind: "set-tag";
+      readonly dataset: DatasetRef;
+      readonly tag: string;
+      readonly version: number | undefined;
+      readonly move: boolean;
+    }
   | { readonly kind: "drop-tag"; readonly dataset: DatasetRef; readonly tag: string }
   | { readonly kind: "rollback"; readonly dataset: DatasetRef; readonly version: number }
   /** Merged into what is set. */
@@ -80,9 +91,19 @@ export type Intent =
 /** What a transaction read and must find unchanged when it commits. */
 export type Expectation =
   /** A record as of the version that added it; undefined: that there was none. */
-  | { readonly kind: "record"; readonly dataset: DatasetRef; readonly id: Uint8Array; readonly added: number | undefined }
+  | {
+      readonly kind: "record";
+      readonly dataset: DatasetRef;
+      readonly id: Uint8Array;
+      readonly added: number | undefined;
+    }
   /** That no record has this name (and no file), or exactly this one. */
-  | { readonly kind: "name"; readonly dataset: DatasetRef; readonly name: string; readonly id: Uint8Array | undefined }
+  | {
+      readonly kind: "name";
+      readonly dataset: DatasetRef;
+      readonly name: string;
+      readonly id: Uint8Array | undefined;
+    }
   /** The whole dataset: for lists and counts. */
   | { readonly kind: "version"; readonly dataset: DatasetRef; readonly version: number };
 

@@ -5,8 +5,8 @@
  */
 import { Worker } from "node:worker_threads";
 import { ready } from "@tensorcask/codec";
-import { SlotPool } from "./slot.ts";
 import { type Reply, type Request, type Result, run } from "./request.ts";
+import { SlotPool } from "./slot.ts";
 
 /** Below this many bytes, handing work over costs more than it brings (a message there and back takes 0.1 ms). */
 const INLINE_BYTES = 128 * 1024;
@@ -57,7 +57,10 @@ export class WorkerPool {
     const affordable = Math.floor(options.memoryBytes / 3 / (2 * slotBytes));
     this.slots = new SlotPool(slotBytes, Math.max(3, Math.min(most, affordable)));
     this.#workers = options.workers;
-    this.#heapMegabytes = Math.max(16, Math.floor(options.memoryBytes / 4 / Math.max(1, options.workers) / 2 ** 20));
+    this.#heapMegabytes = Math.max(
+      16,
+      Math.floor(options.memoryBytes / 4 / Math.max(1, options.workers) / 2 ** 20),
+    );
   }
 
   /** Threads that requests are spread over; 1 when they run in the calling thread. */
@@ -114,9 +117,12 @@ export class WorkerPool {
   #start(): Thread | undefined {
     let worker: Worker;
     try {
-      worker = new Worker(new URL(`./worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url), {
-        resourceLimits: { maxOldGenerationSizeMb: this.#heapMegabytes },
-      });
+      worker = new Worker(
+        new URL(`./worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
+        {
+          resourceLimits: { maxOldGenerationSizeMb: this.#heapMegabytes },
+        },
+      );
     } catch {
       this.#lose(undefined);
       return undefined;
@@ -138,7 +144,10 @@ export class WorkerPool {
   #lose(thread: Thread | undefined): void {
     this.#unavailable = true;
     if (thread !== undefined) this.#threads.splice(this.#threads.indexOf(thread), 1);
-    for (const job of [...(thread?.jobs.splice(0) ?? []), ...(this.#threads.length === 0 ? this.#queue.splice(0) : [])]) {
+    for (const job of [
+      ...(thread?.jobs.splice(0) ?? []),
+      ...(this.#threads.length === 0 ? this.#queue.splice(0) : []),
+    ]) {
       try {
         job.resolve(run(job.request));
       } catch (error) {

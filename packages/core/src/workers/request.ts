@@ -13,12 +13,28 @@ import {
 
 export type Request =
   | { readonly kind: "hash"; readonly slot: Slot; readonly ranges: readonly ChunkRange[] }
-  | { readonly kind: "encode"; readonly slot: Slot; readonly items: readonly EncodeItem[]; readonly policy: CodecPolicy }
-  | { readonly kind: "decode"; readonly slot: Slot; readonly items: readonly DecodeItem[]; readonly rehash: boolean };
+  | {
+      readonly kind: "encode";
+      readonly slot: Slot;
+      readonly items: readonly EncodeItem[];
+      readonly policy: CodecPolicy;
+    }
+  | {
+      readonly kind: "decode";
+      readonly slot: Slot;
+      readonly items: readonly DecodeItem[];
+      readonly rehash: boolean;
+    };
 
-export type Result<Kind extends Request["kind"]> = { hash: Uint8Array; encode: number[]; decode: DecodeFailure[] }[Kind];
+export type Result<Kind extends Request["kind"]> = {
+  hash: Uint8Array;
+  encode: number[];
+  decode: DecodeFailure[];
+}[Kind];
 
-export type Reply = { readonly result: Uint8Array | number[] | DecodeFailure[] } | { readonly failure: string };
+export type Reply =
+  | { readonly result: Uint8Array | number[] | DecodeFailure[] }
+  | { readonly failure: string };
 
 /** Runs a request in this thread. Codecs must be ready. */
 export function run(request: Request): Uint8Array | number[] | DecodeFailure[] {
@@ -31,4 +47,3 @@ export function run(request: Request): Uint8Array | number[] | DecodeFailure[] {
       return decodeFrames(request.slot, request.items, request.rehash);
   }
 }
-

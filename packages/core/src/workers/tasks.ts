@@ -2,7 +2,14 @@
  * The work that threads do: hash chunks, code chunks into frames, decode frames. Plain functions over a slot's buffers, so that the
  * calling thread can run them itself when there are no workers or the work is small.
  */
-import { type CodecPolicy, decodeFrame, dtypeOfCode, encodeFrame, sha256, TensorcaskError } from "@tensorcask/codec";
+import {
+  type CodecPolicy,
+  decodeFrame,
+  dtypeOfCode,
+  encodeFrame,
+  sha256,
+  TensorcaskError,
+} from "@tensorcask/codec";
 import type { Slot } from "./slot.ts";
 
 /** A chunk in a slot's input. */
@@ -64,7 +71,9 @@ export function decodeFrames(slot: Slot, items: readonly DecodeItem[], rehash: b
   const failures: DecodeFailure[] = [];
   for (const [index, item] of items.entries()) {
     try {
-      const bytes = decodeFrame(slot.input.subarray(item.start, item.end), item.where, item.hash, { verifyHash: rehash });
+      const bytes = decodeFrame(slot.input.subarray(item.start, item.end), item.where, item.hash, {
+        verifyHash: rehash,
+      });
       slot.output.set(bytes, item.target);
     } catch (error) {
       if (!(error instanceof TensorcaskError)) throw error;

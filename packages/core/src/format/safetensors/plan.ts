@@ -2,8 +2,9 @@
  * The format `safetensors`: the header is one literal, kept bit for bit; every tensor is a part, in the order of
  * the data.
  */
-import type { Format, FormatPlan } from "../format.ts";
+
 import type { PlanPart } from "../../model/plan.ts";
+import type { Format, FormatPlan } from "../format.ts";
 import { LENGTH_BYTES, MAX_HEADER_BYTES, readSafetensorsHeader, type SafetensorsHeader } from "./header.ts";
 
 /** The parts of a file with this header. Pure. */

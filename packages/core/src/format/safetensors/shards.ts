@@ -9,9 +9,9 @@
  * differently.)
  */
 import { InvalidFileError } from "@tensorcask/codec";
-import type { Format } from "../format.ts";
 import { filePathProblem } from "../../files/paths.ts";
 import type { FilePlan } from "../../model/plan.ts";
+import type { Format } from "../format.ts";
 import { quote, StrictJson } from "../strict-json.ts";
 
 /** Longest index in bytes: it names the same tensors as the headers do, so their limit is its limit. */
