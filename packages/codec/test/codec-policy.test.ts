@@ -68,11 +68,16 @@ describe("reading policies", () => {
       ["zstd", 3],
       ["brotli", 4],
       ["planes", 5],
+      ["entropy", 6],
+      ["ladder", 7],
       ["bitshuffle", 8],
       ["delta", 9],
       ["rle", 11],
+      ["bpe", 12],
       ["sparse", 13],
       ["cluster", 14],
+      ["pattern251", 15],
+      ["hierarchical", 16],
     ]);
   });
 });
@@ -111,9 +116,9 @@ describe("auto: lossless", () => {
   const codes = (bytes: Uint8Array, dtype: string): number[] =>
     encodeChunk(bytes, dtypeOf(dtype), auto).steps.map((step) => step.code);
 
-  test("weights become planes, noise stays raw", () => {
-    expect(codes(toBfloat16(normals(100_000, 0.02, 1)), "bfloat16")).toEqual([5]);
-    expect(codes(new Uint8Array(normals(100_000, 0.02, 1).buffer), "float32")).toEqual([5]);
+  test("weights are entropy-coded, noise stays raw", () => {
+    expect(codes(toBfloat16(normals(100_000, 0.02, 1)), "bfloat16")).toEqual([6]);
+    expect(codes(new Uint8Array(normals(100_000, 0.02, 1).buffer), "float32")).toEqual([6]);
     expect(codes(noise(200_000, 2), "float32")).toEqual([]);
     expect(codes(noise(200_000, 2), "uint8")).toEqual([]);
     expect(codes(new Uint8Array(0), "float32")).toEqual([]);

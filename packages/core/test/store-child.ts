@@ -1,6 +1,6 @@
 /**
  * Run by store-concurrency.test.ts as a process of its own: `node store-child.ts <directory> <dataset> <count> <prefix>` inserts so many records, one
- * commit each, and appends a row to the record "log" with each; then it says how it ended.
+ * commit each; it says when it starts and when it is done.
  */
 import { openStore } from "../src/index.ts";
 

@@ -9,7 +9,8 @@ import {
   TensorcaskError,
   UsageError,
 } from "@tensorcask/codec";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { Catalog } from "../src/catalog/catalog.ts";
 import { failingFileSystem, memoryFileSystem, openStore } from "../src/index.ts";
 import {
   contentOf,
@@ -418,6 +419,30 @@ describe("an import on a failing disk", () => {
     }
     await store.importFile(path, { dataset: "a" });
   });
+});
+
+test("packs of an import that was committed stay, even if the catalog could not follow", async () => {
+  const folder = temporaryDirectory();
+  const directory = join(folder, "store");
+  const tensor = { dtype: "uint8" as const, shape: [9_000_000], data: noise(9_000_000, 13) };
+  const path = writeSafetensors(join(folder, "m.safetensors"), { w: tensor });
+  const store = await openTestStore(directory, { preset: "none" });
+  await store.createDataset("before");
+  const full = (): never => {
+    throw new StorageError("write", "catalog", Object.assign(new Error("full"), { code: "ENOSPC" }));
+  };
+  const apply = vi.spyOn(Catalog.prototype, "apply").mockImplementation(full);
+  try {
+    expect(await failureOf(store.importFile(path, { dataset: "a" }))).toMatchObject({ code: "ENOSPC" });
+  } finally {
+    apply.mockRestore();
+  }
+  // The journal has it, so the next commit brings it.
+  await store.createDataset("after");
+  expect((await store.datasets()).map(({ name }) => name)).toEqual(["a", "after", "before"]);
+  expectTensor(await (await store.dataset("a"))!.get("w"), tensor);
+  await store.close();
+  expectTensor(await (await (await openTestStore(directory)).dataset("a"))!.get("w"), tensor);
 });
 
 const shared = existsSync(sharedData) ? filesBelow(sharedData, ".safetensors") : [];

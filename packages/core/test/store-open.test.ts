@@ -160,7 +160,7 @@ test("a store is made in an empty directory, in a new one, and where making one 
   const folder = temporaryDirectory();
   for (const prepare of [
     () => undefined,
-    (directory: string) => mkdirSync(directory),
+    (directory: string) => mkdirSync(directory, { recursive: true }),
     (directory: string) => mkdirSync(join(directory, "journal"), { recursive: true }),
     (directory: string) => {
       mkdirSync(join(directory, "packs"), { recursive: true });
@@ -251,13 +251,16 @@ describe("the journal is the truth", () => {
     expect(() => framesIn(directory)).not.toThrow();
   });
 
-  test("an entry that was torn never happened", async () => {
+  test("an entry that was torn before anybody saw it never happened; one that was applied is missed", async () => {
     const { directory } = await filledStore();
     const journal = join(directory, "journal", readdirSync(join(directory, "journal"))[0]!);
     truncateSync(journal, readFileSync(journal).length - 3);
+    const failure = await failureOf(openStore(directory, { workers: 0 }));
+    expect(failure).toBeInstanceOf(DamageError);
+    expect(failure.message).toMatch(/commits are lost/);
+    for (const name of readdirSync(directory)) if (name.startsWith("catalog")) rmSync(join(directory, name));
     const store = await openTestStore(directory);
     const dataset = (await store.dataset("a"))!;
-    // The last entry changed metadata; the catalog had it, and lets go of it.
     expect((await dataset.info("x"))!.metadata).toEqual({ n: 1 });
     await dataset.update("x", { metadata: { n: 3 } });
     expectTensor(await dataset.get("x"), floats([50_000], 1));

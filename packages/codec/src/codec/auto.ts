@@ -13,6 +13,7 @@ import { type ChunkFacts, chunkFacts, type WordFacts } from "./chunk-facts.ts";
 import { cluster } from "./cluster.ts";
 import type { Codec } from "./codec.ts";
 import { delta } from "./delta.ts";
+import { entropy } from "./entropy.ts";
 import { gzip } from "./gzip.ts";
 import { planes } from "./planes.ts";
 import { rle } from "./rle.ts";
@@ -47,17 +48,28 @@ const DIFFERENCE_SAVING_BITS = 2;
 /** The two upper bytes of plain weights have 10 bits and more (the exponent in one, mantissa in the other). */
 const CLUSTERED_TOP_BITS = 9;
 const RUNS = 0.3;
+/** No text has more bits a byte; numbers of 4 bytes with some noise in them have. */
+const TEXT_BITS = 6.5;
+
+/** Floats whose exponent and top mantissa bits are coded as one symbol: what the other coders of words cannot do. */
+function isPlainFloats({ dtype, allNoise, repeats }: ChunkFacts): boolean {
+  return dtype.exponentBits !== undefined && dtype.bits >= 8 && !allNoise && !repeats;
+}
 
 const lossless: readonly Candidate[] = [
-  (facts) => (!facts.allNoise || facts.repeats ? [[link(planes)]] : []),
+  (facts) => (isPlainFloats(facts) ? [[link(entropy)]] : []),
 
-  ({ hiddenWordBytes: wordBytes }) => (wordBytes > 1 ? [[link(planes, { wordBytes, rotate: true })]] : []),
+  (facts) => ((!facts.allNoise && !isPlainFloats(facts)) || facts.repeats ? [[link(planes)]] : []),
 
-  // Matches: in text, in tables of values that come again. The high level is slow, but finds up to a third more
-  // there, and chunks of that sort are few. Where there are no matches, the middle one is as fast as the low one.
+  ({ hiddenWordBytes: wordBytes }) => (wordBytes > 1 ? [[link(entropy, { wordBytes, exponentBits: 8 })]] : []),
+
+  // Matches. In tables of numbers that come again the high level finds up to a third more, and such chunks are
+  // few; in text it is a twentieth, for five times the time. Without matches all levels are fast.
   (facts) => {
     if (facts.someNoise && !facts.repeats) return [];
-    return [[matching(facts.wordBytes > 1 ? 3 : facts.hiddenMatches ? 15 : 9)]];
+    if (facts.wordBytes > 1) return [[matching(3)]];
+    const isTable = facts.hiddenMatches && facts.words.placeBits[0]! > TEXT_BITS;
+    return [[matching(isTable ? 15 : 9)]];
   },
 
   // Constants, and long runs of whole words.

@@ -119,7 +119,8 @@ export function readAlphabet(reader: ByteReader, valueBytes: ValueBytes): Uint8A
   let next = 0;
   for (let index = 0; index < count; index++) {
     const value = next + reader.varint();
-    if (value >= limit) throw new DamageError("bpe", `the value ${value} in an alphabet of ${valueBytes} bytes`);
+    if (value >= limit)
+      throw new DamageError("bpe", `the value ${value} in an alphabet of ${valueBytes} bytes`);
     const words = Int32Array.of(value, (value | 0) >> 31);
     entries.push(new Uint8Array(words.buffer, 0, valueBytes));
     next = value + 1;

@@ -25,19 +25,23 @@ export interface Sequence {
 }
 
 /** What a pair costs in the table, in bits. */
-const PAIR_BITS = 22;
+export const PAIR_BITS = 22;
 /** A round takes the pairs that pay at least this share of what its best one does. */
-const ROUND_SHARE = 0.2;
+const ROUND_SHARE = 0.05;
 /** Rounds and pairs in one: bounds for time; the last ones are hardly worth it. */
 const MAX_ROUNDS = 32;
 const MAX_ROUND_PAIRS = 4096;
+/** How many standard errors less than what was counted in a sample is believed. */
+const SURE_ERRORS = 1.5;
 /** A pair seen less often is chance. */
 const MIN_PAIR_COUNT = 4;
 
-/** Slots for pairs; rounds on more than half as many different ones leave the rest out. */
+/** Slots for pairs; half of them may be taken, by the first different pairs of a round. */
 const SLOT_BITS = 17;
 const slotKeys = new Uint32Array(1 << SLOT_BITS);
 const slotCounts = new Uint32Array(1 << SLOT_BITS);
+const takenSlots = new Uint32Array(1 << (SLOT_BITS - 1));
+const gains = new Float64Array(1 << SLOT_BITS);
 
 const LEFT = 1;
 const RIGHT = 2;
@@ -65,26 +69,29 @@ function slotOf(key: number): number {
   return Math.imul(key ^ (key >>> 15), 0x9e3779b1) >>> (32 - SLOT_BITS);
 }
 
-/** Counts pairs into the slots; of three equal tokens in a row the second pair overlaps the first. */
-function countPairs({ tokens, length }: Sequence): void {
-  slotCounts.fill(0);
-  let free = slotCounts.length >> 1;
+/**
+ * Counts pairs into the slots and returns how many are taken. Of three equal tokens in a row the second pair
+ * overlaps the first.
+ */
+function countPairs({ tokens, length }: Sequence): number {
+  let taken = 0;
   let overlapping = false;
   for (let index = 1; index < length; index++) {
     const left = tokens[index - 1]!;
     const right = tokens[index]!;
     overlapping = !overlapping && index > 1 && left === right && tokens[index - 2] === left;
     if (overlapping) continue;
-    const key = (left * MAX_TOKENS + right) >>> 0;
+    const key = ((left << 16) | right) >>> 0;
     let slot = slotOf(key);
     while (slotCounts[slot] !== 0 && slotKeys[slot] !== key) slot = (slot + 1) & (slotCounts.length - 1);
     if (slotCounts[slot] === 0) {
-      if (free === 0) continue;
-      free--;
+      if (taken === takenSlots.length) continue;
+      takenSlots[taken++] = slot;
       slotKeys[slot] = key;
     }
     slotCounts[slot]!++;
   }
+  return taken;
 }
 
 function nextRound(
@@ -95,34 +102,51 @@ function nextRound(
 ): Round | undefined {
   const tokenCounts = new Uint32Array(lengths.length);
   for (let index = 0; index < sample.length; index++) tokenCounts[sample.tokens[index]!]!++;
-  countPairs(sample);
-  const candidates: { key: number; gain: number }[] = [];
+  const taken = countPairs(sample);
+  const candidates: number[] = [];
   let bestGain = 0;
-  for (let slot = 0; slot < slotCounts.length; slot++) {
+  for (let index = 0; index < taken; index++) {
+    const slot = takenSlots[index]!;
     const count = slotCounts[slot]!;
+    slotCounts[slot] = 0;
     if (count < MIN_PAIR_COUNT) continue;
-    const key = slotKeys[slot]!;
-    const left = key >>> 16;
-    const right = key & 0xffff;
+    const left = slotKeys[slot]! >>> 16;
+    const right = slotKeys[slot]! & 0xffff;
     if (lengths[left]! + lengths[right]! > MAX_PHRASE_BYTES) continue;
-    const chance = (tokenCounts[left]! * tokenCounts[right]!) / sample.length;
-    const gain = count * Math.log2(count / chance) - PAIR_BITS * share;
-    if (gain <= 0) continue;
-    candidates.push({ key, gain });
+    // What a sample shows often has an error of its root: take no pair that chance may have brought there.
+    const sure = share < 1 ? count - SURE_ERRORS * Math.sqrt(count) : count;
+    const gain =
+      sure * savedBits(tokenCounts[left]!, tokenCounts[right]!, sure, sample.length) - PAIR_BITS * share;
+    if (!(gain > 0)) continue;
+    gains[slot] = gain;
+    candidates.push(slot);
     if (gain > bestGain) bestGain = gain;
   }
   const strongest = candidates
-    .filter(({ gain }) => gain >= ROUND_SHARE * bestGain)
-    .sort((one, other) => other.gain - one.gain || one.key - other.key);
+    .filter((slot) => gains[slot]! >= ROUND_SHARE * bestGain)
+    .sort((one, other) => gains[other]! - gains[one]! || slotKeys[one]! - slotKeys[other]!);
   return roundOf(strongest, Math.min(MAX_ROUND_PAIRS, maxTokens - lengths.length));
 }
 
+/**
+ * Bits that each occurrence of a pair saves, for how often its halves and it itself come among `total` tokens.
+ * No token costs less than a bit.
+ */
+export function savedBits(left: number, right: number, pair: number, total: number): number {
+  return (
+    Math.max(1, Math.log2(total / left)) +
+    Math.max(1, Math.log2(total / right)) -
+    Math.max(1, Math.log2((total - pair) / pair))
+  );
+}
+
 /** The pairs, best first, that do not get into each other's way; undefined when there are none. */
-function roundOf(candidates: readonly { key: number }[], limit: number): Round | undefined {
+function roundOf(slots: readonly number[], limit: number): Round | undefined {
   roles.fill(0);
   const keys: number[] = [];
-  for (const { key } of candidates) {
+  for (const slot of slots) {
     if (keys.length === limit) break;
+    const key = slotKeys[slot]!;
     const left = key >>> 16;
     const right = key & 0xffff;
     if ((roles[left]! & RIGHT) !== 0 || (roles[right]! & LEFT) !== 0) continue;
@@ -138,7 +162,7 @@ function roundOf(candidates: readonly { key: number }[], limit: number): Round |
 }
 
 /** Replaces the pairs of a round in place by the tokens from `firstToken` on. */
-export function mergeRound(sequence: Sequence, { lefts, rights }: Round, firstToken: number): void {
+function mergeRound(sequence: Sequence, { lefts, rights }: Round, firstToken: number): void {
   // Few pairs are looked up very often: a table of their own stays in the cache.
   const bits = Math.max(4, Math.ceil(Math.log2(4 * lefts.length)));
   const keys = new Uint32Array(1 << bits);
@@ -146,7 +170,7 @@ export function mergeRound(sequence: Sequence, { lefts, rights }: Round, firstTo
   const mask = keys.length - 1;
   roles.fill(0);
   for (let index = 0; index < lefts.length; index++) {
-    const key = (lefts[index]! * MAX_TOKENS + rights[index]!) >>> 0;
+    const key = ((lefts[index]! << 16) | rights[index]!) >>> 0;
     let slot = slotOf(key) & mask;
     while (tokenOf[slot]! >= 0) slot = (slot + 1) & mask;
     keys[slot] = key;
@@ -161,7 +185,7 @@ export function mergeRound(sequence: Sequence, { lefts, rights }: Round, firstTo
     const left = tokens[from++]!;
     let token = left;
     if ((roles[left]! & LEFT) !== 0 && from < length && (roles[tokens[from]!]! & RIGHT) !== 0) {
-      const key = (left * MAX_TOKENS + tokens[from]!) >>> 0;
+      const key = ((left << 16) | tokens[from]!) >>> 0;
       let slot = slotOf(key) & mask;
       while (tokenOf[slot]! >= 0 && keys[slot] !== key) slot = (slot + 1) & mask;
       if (tokenOf[slot]! >= 0) {

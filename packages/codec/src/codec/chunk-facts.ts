@@ -1,6 +1,6 @@
 /**
  * What `auto` decides by: facts about a chunk, estimated from samples of its bytes and of its words. On plain
- * weights they say within some ten microseconds that there is nothing to try.
+ * weights they say within some tens of microseconds that there is nothing to try.
  */
 import type { DType } from "../tensor/dtype.ts";
 import { wordBytesOf } from "./planes.ts";
@@ -96,8 +96,9 @@ export function sampleWords(bytes: Uint8Array, { wordBytes, skip }: WordPlace): 
   const samples = Math.min(available, SAMPLED_WORDS);
   const runs = Math.ceil(samples / RUN_WORDS);
   // Of 8-byte words the upper half decides about differences.
-  const topBytes = Math.min(wordBytes, 4);
-  const lowBytes = wordBytes - topBytes;
+  const lowBytes = wordBytes === 8 ? 4 : 0;
+  const topPlace = (wordBytes - 1) << 8;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   known.fill(0);
   counts.fill(0, 0, wordBytes << 8);
   let zeros = 0;
@@ -110,19 +111,26 @@ export function sampleWords(bytes: Uint8Array, { wordBytes, skip }: WordPlace): 
     let lowBefore = 0;
     let topBefore = 0;
     for (let index = first, at = skip + first * wordBytes; index < last; index++) {
+      // The upper half ends up at the top of 32 bits, however wide it is.
       let low = 0;
       let top = 0;
-      for (let place = 0; place < lowBytes; place++) {
-        const byte = bytes[at++]!;
-        counts[(place << 8) | byte]!++;
-        low |= byte << (8 * place);
+      if (wordBytes === 1) top = bytes[at]! << 24;
+      else if (wordBytes === 2) top = view.getUint16(at, true) << 16;
+      else {
+        top = view.getInt32(at + wordBytes - 4, true);
+        counts[(lowBytes << 8) | (top & 0xff)]!++;
+        counts[((lowBytes + 1) << 8) | ((top >>> 8) & 0xff)]!++;
       }
-      // The upper half ends up at the top of 32 bits, however wide it is.
-      for (let place = lowBytes; place < wordBytes; place++) {
-        const byte = bytes[at++]!;
-        counts[(place << 8) | byte]!++;
-        top = (top >>> 8) | (byte << 24);
+      counts[topPlace | (top >>> 24)]!++;
+      if (wordBytes > 1) counts[(topPlace - 256) | ((top >>> 16) & 0xff)]!++;
+      if (wordBytes === 8) {
+        low = view.getInt32(at, true);
+        counts[low & 0xff]!++;
+        counts[0x100 | ((low >>> 8) & 0xff)]!++;
+        counts[0x200 | ((low >>> 16) & 0xff)]!++;
+        counts[0x300 | (low >>> 24)]!++;
       }
+      at += wordBytes;
       if ((low | top) === 0) zeros++;
       if (index > first) {
         if (low === lowBefore && top === topBefore) repeated++;

@@ -83,7 +83,9 @@ function rowsByLength(runs: ArrayLike<number>): Uint32Array {
 
 /** Columns by the length of their runs and their place in it. */
 function columnsOf(rows: Uint32Array, make: (bytes: number) => Uint8Array): Uint8Array[][] {
-  return Array.from(rows, (count, length) => Array.from({ length: count === 0 ? 0 : length }, () => make(count)));
+  return Array.from(rows, (count, length) =>
+    Array.from({ length: count === 0 ? 0 : length }, () => make(count)),
+  );
 }
 
 /** The columns in the order in which they are written, then all other literals. */

@@ -121,11 +121,17 @@ function windowBytes(stretch: number): number {
   return Math.ceil(stretch / Math.ceil(stretch / MAX_PATTERN_BYTES));
 }
 
-/** Length of the stretches that a phrase is cut into: its period, or as many whole periods as fit a pattern. */
+/** Shorter periods are not worth a code each time. */
+const MIN_STRETCH_BYTES = 16;
+/** A phrase of more repetitions than this is cut into as many whole periods at once as fit a pattern. */
+const FEW_REPETITIONS = 16;
+
+/** Length of the stretches that a phrase is cut into, so that the cuts fall alike wherever its content repeats. */
 function stretchBytes(length: number, distance: number): number {
   if (distance >= length) return length;
   if (distance > MAX_PATTERN_BYTES) return distance;
-  return Math.floor(MAX_PATTERN_BYTES / distance) * distance;
+  if (distance >= MIN_STRETCH_BYTES && length <= FEW_REPETITIONS * distance) return distance;
+  return Math.min(length, Math.floor(MAX_PATTERN_BYTES / distance) * distance);
 }
 
 /** The lengths that phrases have, by how much they cover, and the fixed ones for what those leave over. */
@@ -134,8 +140,11 @@ function chooseScales(phrases: Phrases): readonly number[] {
   let total = 0;
   for (let index = 0; index < phrases.count; index++) {
     const length = phrases.lengths[index]!;
-    covered[windowBytes(stretchBytes(length, phrases.distances[index]!))]! += length;
+    const distance = phrases.distances[index]!;
+    const stretch = stretchBytes(length, distance);
     total += length;
+    // A short run has whatever length it has; the fixed scales put it together.
+    if (stretch < length || distance >= length) covered[windowBytes(stretch)]! += length;
   }
   const own: number[] = [];
   for (let length = MIN_PATTERN_BYTES; length <= MAX_PATTERN_BYTES; length++) {

@@ -50,13 +50,13 @@ function endOfPeriod(bytes: Uint8Array, period: number): number {
   const back = period % 4 === 0 ? period : period % 2 === 0 ? 2 * period : 4 * period;
   const skip = -bytes.byteOffset & 3;
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset + skip, Math.max(0, bytes.length - skip) >> 2);
-  const first = Math.ceil((PREFIX_BYTES - skip) / 4);
-  let word = first;
-  for (let earlier = first - back / 4; word < words.length; word++, earlier++) {
+  // The word that begins at the end of the prefix, or just before it.
+  let word = (PREFIX_BYTES - skip) >> 2;
+  for (let earlier = word - back / 4; word < words.length; word++, earlier++) {
     if (words[word] !== words[earlier]) break;
   }
-  // From the last byte that words have covered, or the word that differs, byte by byte.
-  let at = word === first ? PREFIX_BYTES : skip + 4 * word;
+  // In the word that differs, or behind the last one, byte by byte.
+  let at = skip + 4 * word;
   while (at < bytes.length && bytes[at] === bytes[at - back]) at++;
   return at;
 }

@@ -1,6 +1,6 @@
 /**
  * How one byte plane is coded. Planes differ: mantissa bytes are noise (stored, without a trial), exponent
- * bytes are skewed but have no matches (a literals-only entropy coder), sparse or repetitive ones have
+ * bytes are skewed but have no matches (an order-0 entropy coder), sparse or repetitive ones have
  * matches. The choice falls on the facts of a sample; only where several coders are plausible do they encode
  * a sample each.
  *
@@ -11,6 +11,7 @@ import { zstd as platformZstd } from "#platform";
 import { DamageError } from "../errors/errors.ts";
 import { dtypeOf } from "../tensor/dtype.ts";
 import type { Codec } from "./codec.ts";
+import { entropy } from "./entropy.ts";
 import { gzip } from "./gzip.ts";
 import { type ByteFacts, NOISE_BITS, sampleBytes, trialSample } from "./sampling.ts";
 import { canEncodeZstd, zstd } from "./zstd.ts";
@@ -22,7 +23,7 @@ const CONSTANT = 255;
  * Codecs that a plane may be coded with; others are refused when decoding (a plane of planes would nest
  * without end).
  */
-const planeCodecs = new Map<number, Codec>([gzip, zstd].map((codec) => [codec.code, codec]));
+const planeCodecs = new Map<number, Codec>([gzip, zstd, entropy].map((codec) => [codec.code, codec]));
 
 /** A plane as coded: `payload` is the plane itself when it is stored. */
 export interface CodedPlane {
@@ -46,6 +47,9 @@ interface PlaneCoder {
   encode(plane: Uint8Array): Uint8Array;
 }
 
+/** Planes with less than this a byte are so quickly coded that all of them is tried. */
+const NEARLY_CONSTANT_BITS = 0.1;
+
 /** Up to this length all plausible coders encode the whole plane; beyond, a sample decides. */
 const TRIAL_BYTES = 16_384;
 
@@ -53,16 +57,9 @@ const context = { dtype: dtypeOf("uint8") };
 
 const planeCoders: readonly PlaneCoder[] = [
   {
-    // zstd as an order-0 coder: on exponents its usual settings find false matches, which cost size (.40 for
-    // .326 of the plane) and time (a quarter of the speed). With 7-byte matches from a table of 64 entries it
-    // all but stays with the literals.
-    code: zstd.code,
-    suits: () => canEncodeZstd(),
-    encode: (plane) =>
-      platformZstd(plane, {
-        level: 1,
-        parameters: { minMatch: 7, hashLog: 6, windowLog: windowLog(plane.length) },
-      }),
+    code: entropy.code,
+    suits: () => true,
+    encode: (plane) => entropy.encode(plane, context, {}),
   },
   {
     code: zstd.code,
@@ -72,7 +69,7 @@ const planeCoders: readonly PlaneCoder[] = [
   {
     // Where zstd cannot encode, in browsers.
     code: gzip.code,
-    suits: () => !canEncodeZstd(),
+    suits: (facts) => !canEncodeZstd() && mayHaveMatches(facts),
     encode: (plane) => gzip.encode(plane, context, { level: 6 }),
   },
 ];
@@ -90,7 +87,7 @@ export function encodePlane(plane: Uint8Array, repeats: boolean): CodedPlane {
   const facts = { ...sampled, bytes: plane.length, repeats };
   const plausible = planeCoders.filter((coder) => coder.suits(facts));
   const coded =
-    plausible.length === 1 ? encodeWith(plausible[0]!, plane) : encodeBest(plausible, plane, repeats);
+    plausible.length === 1 ? encodeWith(plausible[0]!, plane) : encodeBest(plausible, plane, facts);
   return coded.payload.length < plane.length ? coded : stored;
 }
 
@@ -121,9 +118,11 @@ function mayHaveMatches(facts: PlaneFacts): boolean {
   return facts.repeats || facts.entropyBits < 1.5 || facts.repetition > 0.04 || facts.bytes <= 1024;
 }
 
-function encodeBest(coders: readonly PlaneCoder[], plane: Uint8Array, repeats: boolean): CodedPlane {
-  // Repeats may lie further apart than a sample reaches, so there the whole plane is the trial.
-  const trial = repeats ? plane : trialSample(plane, TRIAL_BYTES, 1);
+function encodeBest(coders: readonly PlaneCoder[], plane: Uint8Array, facts: PlaneFacts): CodedPlane {
+  // Repeats may lie further apart than a sample reaches, and what little there is in a plane that is nearly
+  // constant may lie outside it: there the whole plane is the trial.
+  const isWhole = facts.repeats || facts.entropyBits < NEARLY_CONSTANT_BITS;
+  const trial = isWhole ? plane : trialSample(plane, TRIAL_BYTES, 1);
   let best: { coder: PlaneCoder; coded: CodedPlane } | undefined;
   for (const coder of coders) {
     const coded = encodeWith(coder, trial);
@@ -135,14 +134,6 @@ function encodeBest(coders: readonly PlaneCoder[], plane: Uint8Array, repeats: b
 
 function encodeWith(coder: PlaneCoder, plane: Uint8Array): CodedPlane {
   return { coder: coder.code, payload: coder.encode(plane) };
-}
-
-/**
- * The smallest window that spans the plane: it sets how much memory zstd takes and clears. zstd.h allows 10
- * to 31.
- */
-function windowLog(bytes: number): number {
-  return Math.min(Math.max(Math.ceil(Math.log2(bytes)), 10), 23);
 }
 
 /** Whether all bytes are the same: compared four at a time where they are aligned. */

@@ -1,15 +1,20 @@
 /**
  * The codecs. Adding one is a file and a line here. Codes are on disk: never reuse or renumber one. Spoken
- * for by codecs to come: 6 entropy, 7 ladder, 10 sibling, 12 bpe, 15 pattern251, 16 hierarchical. `none` is no codec: it is the empty chain.
+ * for by a codec to come: 10 sibling. `none` is no codec: it is the empty chain.
  */
 import { UsageError } from "../errors/errors.ts";
 import { bitshuffle } from "./bitshuffle.ts";
+import { bpe } from "./bpe.ts";
 import { brotli } from "./brotli.ts";
 import { cluster } from "./cluster.ts";
 import type { Codec } from "./codec.ts";
 import { delta } from "./delta.ts";
+import { entropy } from "./entropy.ts";
 import { gzip } from "./gzip.ts";
+import { hierarchical } from "./hierarchical.ts";
+import { ladder } from "./ladder.ts";
 import { lz4 } from "./lz4.ts";
+import { pattern251 } from "./pattern251.ts";
 import { planes } from "./planes.ts";
 import { rle } from "./rle.ts";
 import { sparse } from "./sparse.ts";
@@ -22,11 +27,16 @@ export const codecs: readonly Codec[] = [
   zstd,
   brotli,
   planes,
+  entropy,
+  ladder,
   bitshuffle,
   delta,
   rle,
+  bpe,
   sparse,
   cluster,
+  pattern251,
+  hierarchical,
 ];
 
 const byId = new Map<string, Codec>(codecs.map((codec) => [codec.id, codec]));
