@@ -33,6 +33,7 @@ export {
   type DecodeFrameOptions,
   decodeFrame,
   encodeFrame,
+  encodeFrameInto,
   type FrameInput,
   frameOf,
   verifyFrame,

@@ -86,9 +86,12 @@ describe("format", () => {
   test("golden bytes, rounds and a prefix code", () => {
     const sentence = "the cat, the hat, the bat, the rat; the mat, the cat, the hat, the bat ";
     const parts = [
-      "11 0b200b0e25000001020404010503",
-      // Two rounds: nine pairs of letters, then five longer ones, and so on.
-      "ROUNDS",
+      // form and width of values; 11 values: a space, a comma, a semicolon, a b c e h m r t
+      "11 0b 20 0b 0e 25 00 00 01 02 04 04 01",
+      // five rounds; the first has ", ", "at" and "he", the second "the" and "at, "
+      "05 03 0100 020a 0406 02 0a0d 020b 01 0e00 01 0f10 01 0010",
+      // 77 ids; the code lengths of 19 tokens; four streams, three of 8 bytes
+      "4d 06053330440003002604 08 08 08 bf0962fb6e30413d 2688edbbc104f50c 04b17d3798a09e01 416cdf0d26a81f",
     ];
     expect(toHex(expectBack(new TextEncoder().encode(sentence.repeat(4))))).toBe(
       parts.join("").replaceAll(" ", ""),

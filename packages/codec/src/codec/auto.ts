@@ -61,7 +61,8 @@ const lossless: readonly Candidate[] = [
 
   (facts) => ((!facts.allNoise && !isPlainFloats(facts)) || facts.repeats ? [[link(planes)]] : []),
 
-  ({ hiddenWordBytes: wordBytes }) => (wordBytes > 1 ? [[link(entropy, { wordBytes, exponentBits: 8 })]] : []),
+  ({ hiddenWordBytes: wordBytes }) =>
+    wordBytes > 1 ? [[link(entropy, { wordBytes, exponentBits: 8 })]] : [],
 
   // Matches. In tables of numbers that come again the high level finds up to a third more, and such chunks are
   // few; in text it is a twentieth, for five times the time. Without matches all levels are fast.
@@ -131,9 +132,11 @@ const SAMPLE_ERROR = 0.15;
 const NEGLIGIBLE_BYTES = 512;
 
 /** Encodes a chunk with the candidate of `auto: "lossless"` that makes it smallest; raw if none does. */
-export function encodeLossless(bytes: Uint8Array, dtype: DType): CodedChunk {
+export function encodeLossless(bytes: Uint8Array, dtype: DType, out?: Uint8Array): CodedChunk {
   const facts = chunkFacts(bytes, dtype);
   const chains = lossless.flatMap((candidate) => candidate(facts));
+  // Of several results the best so far must stay, so only a single one can lie in the caller's room.
+  if (chains.length === 1) return encodeChain(bytes, dtype, chains[0]!, facts.repeats, out);
   let best: CodedChunk = { steps: [], payload: bytes };
   for (const { chain, predictedBytes } of ranked(chains, bytes, facts)) {
     if (predictedBytes * (1 - SAMPLE_ERROR) > best.payload.length) break;

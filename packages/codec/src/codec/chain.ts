@@ -11,7 +11,7 @@
 import type { JsonObject } from "../bytes/json.ts";
 import { DamageError } from "../errors/errors.ts";
 import { type DType, dtypeOf } from "../tensor/dtype.ts";
-import type { Codec, CodecKind } from "./codec.ts";
+import type { Codec, CodecKind, EncodeContext } from "./codec.ts";
 import { codecOfCode } from "./registry.ts";
 
 /** One stored step: code of the codec, and the length of what was put into it. */
@@ -45,13 +45,15 @@ const uint8 = dtypeOf("uint8");
 
 /**
  * Runs a chain over a chunk and keeps the prefix of it that gives the smallest payload.
- * `repeats`: what `hasRepeats` says of the chunk, where the caller has looked already.
+ * `repeats`: what `hasRepeats` says of the chunk, where the caller has looked already. `out`: room that the
+ * result of a chain of one step may lie in.
  */
 export function encodeChain(
   bytes: Uint8Array,
   dtype: DType,
   links: readonly ChainLink[],
   repeats?: boolean,
+  out?: Uint8Array,
 ): CodedChunk {
   const steps: Step[] = [];
   let best: CodedChunk = { steps: [], payload: bytes };
@@ -59,8 +61,11 @@ export function encodeChain(
   let elementType = dtype;
   for (const { codec, parameters } of links) {
     steps.push({ code: codec.code, inputBytes: current.length });
-    const context =
-      steps.length === 1 && repeats !== undefined ? { dtype: elementType, repeats } : { dtype: elementType };
+    const context: EncodeContext = {
+      dtype: elementType,
+      ...(steps.length === 1 && repeats !== undefined && { repeats }),
+      ...(links.length === 1 && out !== undefined && { out }),
+    };
     current = codec.encode(current, context, parameters);
     if (current.length > MAX_STEP_BYTES) break;
     elementType = dtypeBehind(codec.kind, elementType);
@@ -70,7 +75,8 @@ export function encodeChain(
 }
 
 /**
- * Undoes a stored chain: `rawBytes` bytes, or `DamageError`. The result may be a view of `payload`.
+ * Undoes a stored chain: `rawBytes` bytes, or `DamageError`. The result may be a view of `payload`, or `out`
+ * (of exactly that length) if it is given.
  * Steps whose codes this version does not know are refused by number.
  */
 export function decodeChain(
@@ -79,6 +85,7 @@ export function decodeChain(
   rawBytes: number,
   dtype: DType,
   where = "codec chain",
+  out?: Uint8Array,
 ): Uint8Array {
   if (steps.length > MAX_STEPS)
     throw new DamageError(where, `has ${steps.length} steps, the limit is ${MAX_STEPS}`);
@@ -103,7 +110,8 @@ export function decodeChain(
     elementTypes.push(dtypeBehind(codec.kind, elementTypes[elementTypes.length - 1]!));
   let current = payload;
   for (let index = steps.length - 1; index >= 0; index--) {
-    current = found[index]!.decode(current, { dtype: elementTypes[index]!, bytes: steps[index]!.inputBytes });
+    const context = { dtype: elementTypes[index]!, bytes: steps[index]!.inputBytes };
+    current = found[index]!.decode(current, index === 0 && out !== undefined ? { ...context, out } : context);
   }
   return current;
 }

@@ -20,6 +20,8 @@ export interface CodecContext {
 export interface EncodeContext extends CodecContext {
   /** Whether stretches of the input come again, where the caller has looked already (`hasRepeats`). */
   readonly repeats?: boolean;
+  /** Room that the encoder may put its result into, instead of making some. Must not overlap the input. */
+  readonly out?: Uint8Array;
 }
 
 /**
@@ -28,6 +30,8 @@ export interface EncodeContext extends CodecContext {
  */
 export interface DecodeContext extends CodecContext {
   readonly bytes: number;
+  /** Exactly `bytes` bytes that the decoder may put its result into, instead of making some. */
+  readonly out?: Uint8Array;
 }
 
 /** A lossless codec. Both directions take any bytes of any length, whether or not they are whole elements. */
@@ -42,12 +46,12 @@ export interface Codec {
    */
   parse(parameters: JsonObject): JsonObject;
   /**
-   * Encodes; `parameters` come from `parse`. Never returns a view of `input` or of memory that a later call
-   * reuses.
+   * Encodes; `parameters` come from `parse`. The result is memory of its own or lies in `context.out`; it is
+   * never a view of `input` or of memory that a later call reuses.
    */
   encode(input: Uint8Array, context: EncodeContext, parameters: JsonObject): Uint8Array;
   /**
-   * Decodes. The result may be a view of `input`. Any bytes but an encoder's own may throw `DamageError` or
+   * Decodes. The result may be a view of `input`, or `context.out`. Any bytes but an encoder's own may throw `DamageError` or
    * decode to anything of the right length.
    */
   decode(input: Uint8Array, context: DecodeContext): Uint8Array;

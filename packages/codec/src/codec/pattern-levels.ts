@@ -27,10 +27,15 @@ import { PHRASE_SLACK_BYTES, PhraseTable } from "./phrases.ts";
 import { hasRepeats } from "./sampling.ts";
 import { encodeStream, readStream, smallerStream, writeStream } from "./streams.ts";
 
-/** Levels upon each other, at most: the third never saved more than its overhead by much. */
+/** Levels upon each other, at most: how deep a decoder has to go. */
 const MAX_LEVELS = 3;
 /** Fewer symbols than this are not worth a level of their own. */
 const MIN_LEVEL_SYMBOLS = 64;
+/**
+ * Nor are symbols of more than this share of the bytes that they stand for: patterns so short, or so rare, have
+ * hardly patterns of their own, and looking takes time.
+ */
+const MAX_LEVEL_SHARE = 1 / 5;
 /** With so many patterns a symbol is a byte. */
 const BYTE_PATTERNS = 255;
 
@@ -51,7 +56,7 @@ export function encodeLevel(bytes: Uint8Array, adaptive: boolean, level = 1): Co
   if (found.starts.length === 0) return undefined;
   const parse = parsePatterns(view, found);
   if (parse.patterns.starts.length === 0) return undefined;
-  return { codebook: writeCodebook(bytes, parse), codes: writeCodes(parse, adaptive, level) };
+  return { codebook: writeCodebook(bytes, parse), codes: writeCodes(parse, bytes.length, adaptive, level) };
 }
 
 function writeCodebook(bytes: Uint8Array, { patterns }: Parse): Uint8Array {
@@ -68,9 +73,9 @@ function writeCodebook(bytes: Uint8Array, { patterns }: Parse): Uint8Array {
   return writer.finish();
 }
 
-function writeCodes(parse: Parse, adaptive: boolean, level: number): Uint8Array {
+function writeCodes(parse: Parse, inputBytes: number, adaptive: boolean, level: number): Uint8Array {
   const writer = new ByteWriter(1024).varint(parse.symbols.length);
-  writeSymbols(writer, parse, adaptive, level);
+  writeSymbols(writer, parse, inputBytes, adaptive, level);
   const runs = new ByteWriter(1024);
   for (const run of parse.runs) runs.varint(run - 1);
   writer.varint(runs.length);
@@ -80,7 +85,13 @@ function writeCodes(parse: Parse, adaptive: boolean, level: number): Uint8Array 
 }
 
 /** Writes the symbols in the form that takes fewest bytes. */
-function writeSymbols(writer: ByteWriter, parse: Parse, adaptive: boolean, level: number): void {
+function writeSymbols(
+  writer: ByteWriter,
+  parse: Parse,
+  inputBytes: number,
+  adaptive: boolean,
+  level: number,
+): void {
   const { symbols } = parse;
   const words = parse.patterns.starts.length > BYTE_PATTERNS;
   const bytes = words ? new Uint8Array(symbols.slice().buffer) : new Uint8Array(symbols);
@@ -93,7 +104,8 @@ function writeSymbols(writer: ByteWriter, parse: Parse, adaptive: boolean, level
     }
     if (split.length < best.length) best = split;
   }
-  if (level < MAX_LEVELS && symbols.length >= MIN_LEVEL_SYMBOLS) {
+  const mayHaveLevel = symbols.length >= MIN_LEVEL_SYMBOLS && bytes.length <= MAX_LEVEL_SHARE * inputBytes;
+  if (level < MAX_LEVELS && mayHaveLevel) {
     const next = encodeLevel(bytes, adaptive, level + 1);
     if (next !== undefined && 1 + next.codebook.length + next.codes.length < best.length) {
       best = new ByteWriter().u8(LEVEL).bytes(next.codebook).bytes(next.codes);

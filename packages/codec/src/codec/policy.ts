@@ -22,7 +22,9 @@ export type PolicyStep = { readonly codec: string; readonly parameters: JsonObje
 export type CodecPolicy = { readonly chain: readonly PolicyStep[] } | { readonly auto: "lossless" };
 
 /** The policies that choose by the data. */
-const automatic: { readonly [name in "lossless"]: (bytes: Uint8Array, dtype: DType) => CodedChunk } = {
+type AutomaticCoder = (bytes: Uint8Array, dtype: DType, out?: Uint8Array) => CodedChunk;
+
+const automatic: { readonly [name in "lossless"]: AutomaticCoder } = {
   lossless: encodeLossless,
 };
 
@@ -66,12 +68,17 @@ export function policyToJson(policy: CodecPolicy): Json {
 
 /**
  * Codes a chunk by a policy from `parsePolicy`. No steps: coding saves nothing, and `payload` is `bytes`
- * itself.
+ * itself. `out`: room that the payload may lie in, instead of memory of its own.
  */
-export function encodeChunk(bytes: Uint8Array, dtype: DType, policy: CodecPolicy): CodedChunk {
-  if ("auto" in policy) return automatic[policy.auto](bytes, dtype);
+export function encodeChunk(
+  bytes: Uint8Array,
+  dtype: DType,
+  policy: CodecPolicy,
+  out?: Uint8Array,
+): CodedChunk {
+  if ("auto" in policy) return automatic[policy.auto](bytes, dtype, out);
   const links = policy.chain.map(({ codec, parameters }) => ({ codec: codecOf(codec), parameters }));
-  return encodeChain(bytes, dtype, links);
+  return encodeChain(bytes, dtype, links, undefined, out);
 }
 
 /** Undoes `encodeChunk`: `rawBytes` bytes (perhaps a view of `payload`), or `DamageError`. */
@@ -81,8 +88,9 @@ export function decodeChunk(
   rawBytes: number,
   dtype: DType,
   where?: string,
+  out?: Uint8Array,
 ): Uint8Array {
-  return decodeChain(payload, steps, rawBytes, dtype, where);
+  return decodeChain(payload, steps, rawBytes, dtype, where, out);
 }
 
 function parseChain(list: readonly unknown[], field: string): PolicyStep[] {

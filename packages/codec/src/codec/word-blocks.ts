@@ -65,7 +65,11 @@ export function wordBlockCodec(id: string, code: number, coder: BlockCoder): Cod
 
     parse: (parameters) => parseWords(parameters, id),
 
-    encode(input: Uint8Array, { dtype }: EncodeContext, { wordBytes, exponentBits }: JsonObject): Uint8Array {
+    encode(
+      input: Uint8Array,
+      { dtype, out: room }: EncodeContext,
+      { wordBytes, exponentBits }: JsonObject,
+    ): Uint8Array {
       const words =
         wordBytes === undefined
           ? wordsOf(dtype)
@@ -75,8 +79,9 @@ export function wordBlockCodec(id: string, code: number, coder: BlockCoder): Cod
       const whole = input.length - tail;
       const blocks = Math.ceil(whole / blockBytes);
       const lengths = blocks * BLOCK_LENGTH_BYTES;
-      const out = new Uint8Array(1 + lengths + whole + blocks * (encodedLimit(0) + 1) + tail);
-      const view = new DataView(out.buffer);
+      const needed = 1 + lengths + whole + blocks * (encodedLimit(0) + 1) + tail;
+      const out = room !== undefined && room.length >= needed ? room : new Uint8Array(needed);
+      const view = new DataView(out.buffer, out.byteOffset, out.length);
       out[0] = words.elementBytes;
       let at = 1;
       for (let from = 0; from < whole; from += blockBytes) {
@@ -89,11 +94,10 @@ export function wordBlockCodec(id: string, code: number, coder: BlockCoder): Cod
       return out.subarray(0, at + tail);
     },
 
-    decode(input: Uint8Array, { bytes }: DecodeContext): Uint8Array {
+    decode(input: Uint8Array, { bytes, out = new Uint8Array(bytes) }: DecodeContext): Uint8Array {
       const wordBytes = input[0];
       if (wordBytes === undefined || !WORD_BYTES.includes(wordBytes))
         throw new DamageError(id, "the word size is not one");
-      const out = new Uint8Array(bytes);
       const view = new DataView(input.buffer, input.byteOffset, input.length);
       const blockBytes = BLOCK_ELEMENTS_LIMIT * wordBytes;
       const whole = bytes - (bytes % wordBytes);

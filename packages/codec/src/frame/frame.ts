@@ -33,12 +33,49 @@ export interface FrameInput {
 export interface DecodeFrameOptions {
   /** Also hash the decoded chunk and compare: finds what a coder did wrong before the checksum was taken. */
   readonly verifyHash?: boolean;
+  /** Room for the chunk, of exactly its length: the result may lie there. */
+  readonly out?: Uint8Array;
 }
 
 /** Codes a chunk by a policy and frames it; raw if coding saves nothing. */
 export function encodeFrame(input: FrameInput): Uint8Array {
   const { steps, payload } = encodeChunk(input.bytes, input.dtype, input.policy);
   return frameOf(input.hash, input.dtype, input.bytes.length, steps, payload);
+}
+
+/**
+ * Codes a chunk and frames it in place: the frame begins at `at` of `into`, which needs room for header and chunk
+ * (`MAX_HEADER_BYTES` and its length, at most). Returns the length of the frame.
+ */
+export function encodeFrameInto(input: FrameInput, into: Uint8Array, at: number): number {
+  const { hash, dtype, bytes, policy } = input;
+  checkFrameInput(hash, bytes.length);
+  // Where the payload lies if the chunk takes one step, which is the common case: nothing is moved then.
+  const payloadAt = at + FRAME_FIXED_BYTES + 1 + varintLength(bytes.length);
+  const { steps, payload } = encodeChunk(bytes, dtype, policy, into.subarray(payloadAt));
+  const header = writeFrameHeader({
+    hash,
+    dtype,
+    rawBytes: bytes.length,
+    steps,
+    payloadBytes: payload.length,
+  });
+  const isInPlace =
+    payload.buffer === into.buffer && payload.byteOffset === into.byteOffset + at + header.length;
+  if (!isInPlace) into.set(payload, at + header.length);
+  into.set(header, at);
+  const frame = into.subarray(at, at + header.length + payload.length);
+  checksum64OfParts(covered(frame), frame, FRAME_CHECKSUM_AT);
+  return frame.length;
+}
+
+function varintLength(value: number): number {
+  return value < 2 ** 7 ? 1 : value < 2 ** 14 ? 2 : value < 2 ** 21 ? 3 : 4;
+}
+
+function checkFrameInput(hash: Uint8Array, rawBytes: number): void {
+  if (hash.length !== SHA256_BYTES) throw new UsageError("hash", `a chunk's hash has ${SHA256_BYTES} bytes`);
+  if (rawBytes > MAX_CHUNK_BYTES) throw new LimitError("chunk bytes", rawBytes, MAX_CHUNK_BYTES);
 }
 
 /** The frame of a chunk that is coded already. Throws `LimitError` for chunks over 16 MiB. */
@@ -49,8 +86,7 @@ export function frameOf(
   steps: readonly Step[],
   payload: Uint8Array,
 ): Uint8Array {
-  if (hash.length !== SHA256_BYTES) throw new UsageError("hash", `a chunk's hash has ${SHA256_BYTES} bytes`);
-  if (rawBytes > MAX_CHUNK_BYTES) throw new LimitError("chunk bytes", rawBytes, MAX_CHUNK_BYTES);
+  checkFrameInput(hash, rawBytes);
   if (payload.length > MAX_CHUNK_BYTES)
     throw new LimitError("payload bytes", payload.length, MAX_CHUNK_BYTES);
   if (steps.length > MAX_STEPS) throw new LimitError("steps", steps.length, MAX_STEPS);
@@ -81,7 +117,8 @@ export function decodeFrame(
     throw new DamageError(where, `holds chunk ${toHex(header.hash)}, ${toHex(expectedHash)} was expected`);
   }
   const payload = frame.subarray(header.headerBytes);
-  const bytes = decodeChunk(payload, header.steps, header.rawBytes, header.dtype, where);
+  const room = options.out?.length === header.rawBytes ? options.out : undefined;
+  const bytes = decodeChunk(payload, header.steps, header.rawBytes, header.dtype, where, room);
   if (options.verifyHash === true && !equalBytes(sha256(bytes), header.hash)) {
     throw new DamageError(where, `the chunk's SHA-256 is not ${toHex(header.hash)}`);
   }

@@ -9,6 +9,7 @@ import type { PackStorage } from "../pack/pack-storage.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import type { Slot } from "../workers/slot.ts";
 import type { DecodeItem } from "../workers/tasks.ts";
+import { GoneError } from "./gone.ts";
 import { recordIdText } from "./record-id.ts";
 
 /** Up to so many decoded bytes are read in the calling thread: handing them over would take longer. */
@@ -39,14 +40,6 @@ interface Batch {
   /** Index of the first chunk in what was asked for. */
   readonly first: number;
   readonly rows: ChunkRow[];
-}
-
-/** A chunk is not in the catalog any more: the version that was read expired. Never leaves the store. */
-export class ChunkGoneError extends Error {
-  constructor(id: number) {
-    super(`chunk ${id} was collected`);
-    this.name = "ChunkGoneError";
-  }
 }
 
 export class ChunkReader {
@@ -236,7 +229,7 @@ export class ChunkReader {
       return this.#context.catalog.chunks(runs.runs);
     } catch (error) {
       const missing = ids.find((id) => this.#context.catalog.chunk(id) === undefined);
-      if (missing !== undefined) throw new ChunkGoneError(missing);
+      if (missing !== undefined) throw new GoneError(`chunk ${missing}`);
       throw error;
     }
   }

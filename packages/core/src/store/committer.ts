@@ -7,8 +7,8 @@
  *
  * A failure before the commit point leaves nothing; one behind it (the catalog cannot follow) is mended by the next commit or opening.
  */
-import { StorageError } from "@tensorcask/codec";
-import type { Catalog } from "../catalog/catalog.ts";
+import { CancelledError, DamageError, NotFoundError, StorageError } from "@tensorcask/codec";
+import type { Catalog, PackRow } from "../catalog/catalog.ts";
 import type { Lease, WriterLock } from "../files/lock.ts";
 import type { ReserveFile } from "../files/reserve.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -42,6 +42,8 @@ interface Waiting {
   readonly options: CommitOptions;
   readonly resolve: (result: CommitResult) => void;
   readonly reject: (error: unknown) => void;
+  /** Bytes of frames that it brought into its entry, beside bundles that it may share. */
+  newBytes: number;
 }
 
 /** What runs alone under the lock (gc, recompress) may do there. */
@@ -69,9 +71,26 @@ export class Committer {
   /** Commits a write set; concurrent ones share an entry where they can. */
   commit(writeSet: WriteSet, options: CommitOptions = {}): Promise<CommitResult> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ writeSet, touched: touches(writeSet), options, resolve, reject });
+      const waiting: Waiting = {
+        writeSet,
+        touched: touches(writeSet),
+        options,
+        resolve,
+        reject,
+        newBytes: 0,
+      };
+      this.#queue.push(waiting);
+      options.signal?.addEventListener("abort", () => this.#cancel(waiting), { once: true });
       this.#working ??= this.#work();
     });
+  }
+
+  /** Takes a commit back as long as it is only queued. */
+  #cancel(waiting: Waiting): void {
+    const index = this.#queue.indexOf(waiting);
+    if (index < 0) return;
+    this.#queue.splice(index, 1);
+    waiting.reject(new CancelledError("the commit", { cause: waiting.options.signal?.reason }));
   }
 
   /** Runs something under the lock, after the commits that wait. */
@@ -130,11 +149,15 @@ export class Committer {
 
   async #emptyQueue(): Promise<void> {
     while (this.#queue.length > 0) {
+      const first = this.#queue[0]!;
       let lease: Lease;
       try {
-        lease = await this.#acquire(this.#queue[0]!.options);
+        lease = await this.#acquire(first.options);
       } catch (error) {
-        this.#queue.shift()!.reject(error);
+        // It may have been taken back meanwhile.
+        const index = this.#queue.indexOf(first);
+        if (index >= 0) this.#queue.splice(index, 1);
+        first.reject(error);
         continue;
       }
       try {
@@ -157,7 +180,9 @@ export class Committer {
     try {
       const result = await this.#commitWithReserve(builder);
       builder.settle();
-      for (const { resolve } of group) resolve(result);
+      // What a single commit bundled is its own; several share their bundles, and none of them counts those.
+      for (const { resolve, newBytes } of group)
+        resolve(group.length === 1 ? result : { ...result, newBytes });
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
@@ -198,7 +223,9 @@ export class Committer {
     const builder = new EntryBuilder(this.#context.catalog);
     for (const [index, waiting] of group.entries()) {
       try {
+        const before = builder.newBytes;
         resolveWriteSet(waiting.writeSet, builder);
+        waiting.newBytes = builder.newBytes - before;
       } catch (error) {
         if (index > 0) {
           this.#queue.unshift(...group.splice(index));
@@ -278,11 +305,9 @@ export class Committer {
     if (this.#tail?.writer.full) await this.#dropTail();
     if (this.#tail === undefined) {
       const row = catalog.tailPack();
-      if (row !== undefined && !this.#abandoned.has(row.name)) {
-        const writer = await packs.openTail(row.name, row.committedBytes);
-        if (writer.full) await writer.close();
-        else this.#tail = { pack: row.pack, writer };
-      }
+      const writer = row && !this.#abandoned.has(row.name) ? await this.#reopenTail(row) : undefined;
+      if (writer?.full) await writer.close();
+      else if (writer !== undefined) this.#tail = { pack: row!.pack, writer };
     }
     if (this.#tail === undefined) {
       const writer = await packs.createTail();
@@ -290,6 +315,17 @@ export class Committer {
       ops.push({ op: "pack.add", pack: this.#tail.pack, name: writer.name, tail: true });
     }
     return this.#tail;
+  }
+
+  /** The tail pack, cut to what is committed; undefined when it is lost or damaged: then the store goes on with another, and `verify` tells. */
+  async #reopenTail({ name, committedBytes }: PackRow): Promise<PackWriter | undefined> {
+    try {
+      return await this.#context.packs.openTail(name, committedBytes);
+    } catch (error) {
+      if (!(error instanceof NotFoundError || error instanceof DamageError)) throw error;
+      this.#abandoned.add(name);
+      return undefined;
+    }
   }
 
   async #dropTail(): Promise<void> {

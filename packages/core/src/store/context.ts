@@ -19,6 +19,7 @@ import type { PackStorage } from "../pack/pack-storage.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import type { ChunkReader } from "./chunk-reader.ts";
 import type { Committer } from "./committer.ts";
+import { GoneError } from "./gone.ts";
 import type { IngestContext } from "./ingest.ts";
 import type { Marker } from "./marker.ts";
 import type { OwnPack } from "./pending.ts";
@@ -125,8 +126,7 @@ export class StoreContext implements IngestContext {
 
   storedTensor(id: number): StoredTensor {
     const tensor = this.catalog.tensor(id);
-    if (tensor === undefined)
-      throw new NotFoundError("tensor", String(id), "it was collected; look its record up again");
+    if (tensor === undefined) throw new GoneError(`tensor ${id}`);
     return tensor;
   }
 

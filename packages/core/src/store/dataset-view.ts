@@ -13,8 +13,10 @@ import {
 import type { DatasetRow, FileRow, RecordQuery, RecordRow, StoredTensor } from "../catalog/catalog.ts";
 import type { JsonObject } from "../model/entry.ts";
 import { addressOf, fileAddresses } from "./address.ts";
-import { ChunkGoneError, type ReadChunksOptions } from "./chunk-reader.ts";
+import type { ReadChunksOptions } from "./chunk-reader.ts";
 import type { StoreContext } from "./context.ts";
+import { GoneError } from "./gone.ts";
+import { checkOptionNames } from "./option-names.ts";
 import { parseRecordId, recordIdText } from "./record-id.ts";
 import { pickOrdinals } from "./sample.ts";
 import { StoredRecord } from "./stored-record.ts";
@@ -26,6 +28,18 @@ import type { FileInfo, PageOptions, ReadOptions, RecordFilter, RecordInfo, Vers
 /** A page is held in memory as a whole. */
 const MAX_PAGE = 10_000;
 const DEFAULT_PAGE = 100;
+
+/** What a filter may have, and what pages and samples have beside it. */
+const FILTER_NAMES: readonly string[] = [
+  "where",
+  "dtype",
+  "shape",
+  "file",
+  "name",
+  "limit",
+  "cursor",
+  "seed",
+];
 
 /** Records that an iteration looks up at once. */
 const ITERATION_PAGE = 500;
@@ -282,6 +296,7 @@ export class DatasetView {
   }
 
   protected query(filter: RecordFilter): RecordQuery {
+    checkOptionNames(filter, FILTER_NAMES, "a filter");
     const row = this.row();
     const version = this.resolveVersion(row);
     const { where, dtype, shape, file, name } = filter;
@@ -313,11 +328,11 @@ export class DatasetView {
   }
 
   /** A version that gc took away under a reader is an expired one, not damage. */
-  protected async guarded<T>(read: () => Promise<T>): Promise<T> {
+  async guarded<T>(read: () => Promise<T>): Promise<T> {
     try {
       return await read();
     } catch (error) {
-      if (!(error instanceof ChunkGoneError)) throw error;
+      if (!(error instanceof GoneError)) throw error;
       const row = this.row();
       throw new VersionExpiredError(row.name, this.resolveVersion(row));
     }

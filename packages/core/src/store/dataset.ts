@@ -24,6 +24,7 @@ import type { StoreContext } from "./context.ts";
 import { DatasetView } from "./dataset-view.ts";
 import { type Draft, Ingest } from "./ingest.ts";
 import { checkMetadata, checkTag, checkTensorName } from "./metadata.ts";
+import { checkOptionNames } from "./option-names.ts";
 import { recompress } from "./recompress.ts";
 import { recordIdText } from "./record-id.ts";
 import { parseSchema } from "./schema.ts";
@@ -125,7 +126,7 @@ export class Dataset extends DatasetView {
    */
   async append(address: string, rows: TensorInput): Promise<void> {
     this.context.checkWritable();
-    const added = checkTensor(snapshot(rows));
+    const added = snapshot(rows);
     const { id } = this.#mustFind(address);
     await this.context.inTurn(`append ${this.#ref.id} ${recordIdText(id)}`, async () => {
       for (let left = TRIES; ; left--) {
@@ -191,7 +192,7 @@ export class Dataset extends DatasetView {
     this.context.checkWritable();
     checkTensorName(change.name);
     const metadata = change.metadata === undefined ? undefined : checkMetadata(change.metadata);
-    const tensor = change.tensor === undefined ? undefined : checkTensor(snapshot(change.tensor));
+    const tensor = change.tensor === undefined ? undefined : snapshot(change.tensor);
     await this.#retry(true, async (ingest) => {
       const record = this.#mustFind(address);
       const draft =
@@ -401,16 +402,14 @@ interface PreparedItem {
   readonly preset: string | undefined;
 }
 
-function prepareItem({
-  tensor,
-  name,
-  metadata,
-  replace,
-  preset,
-}: InsertOptions & { tensor: TensorInput }): PreparedItem {
+const ITEM_NAMES: readonly string[] = ["tensor", "name", "metadata", "replace", "preset"];
+
+function prepareItem(item: InsertOptions & { tensor: TensorInput }): PreparedItem {
+  checkOptionNames(item, ITEM_NAMES, "insert");
+  const { tensor, name, metadata, replace, preset } = item;
   checkTensorName(name);
   return {
-    tensor: checkTensor(snapshot(tensor)),
+    tensor: snapshot(tensor),
     name,
     metadata: metadata === undefined ? undefined : checkMetadata(metadata),
     replace: replace === true,
@@ -426,8 +425,8 @@ async function* eachPrepared(
   for await (const item of items) yield prepareItem(item);
 }
 
-/** The caller's array as it is now. */
-export function snapshot(tensor: TensorInput): TensorInput {
-  const { bytes } = checkTensor(tensor);
-  return { dtype: tensor.dtype, shape: [...tensor.shape], data: bytes.slice() };
+/** The caller's array as it is now, checked. */
+export function snapshot(tensor: TensorInput): CheckedTensor {
+  const { dtype, shape, bytes } = checkTensor(tensor);
+  return { dtype, shape, bytes: bytes.slice() };
 }

@@ -9,25 +9,11 @@ import type { FileRow, StoredTensor } from "../catalog/catalog.ts";
 import { exportTarget } from "../files/links.ts";
 import { checkFilePath } from "../files/paths.ts";
 import { stagingPath } from "../files/staging.ts";
+import { BufferedOutput } from "./buffered-output.ts";
 import type { StoreContext } from "./context.ts";
 import type { DatasetView } from "./dataset-view.ts";
+import { eachFileByte } from "./file-bytes.ts";
 import type { ExportResult, LongCallOptions } from "./types.ts";
-
-/** Source bytes of a file's parts, in order. `bytes` is only valid until the visit is over. */
-export async function eachFileByte(
-  context: StoreContext,
-  view: DatasetView,
-  file: FileRow,
-  visit: (bytes: Uint8Array, offset: number) => Promise<void> | void,
-  options: LongCallOptions = {},
-): Promise<void> {
-  let start = 0;
-  for (const id of file.parts) {
-    const reader = view.reader(context.storedTensor(id), { signal: options.signal });
-    await reader.each((bytes, offset) => visit(bytes, start + offset));
-    start += reader.sourceBytes;
-  }
-}
 
 /** Exports files of a view. `out`: a folder, or the file itself when one file is exported and the extensions are equal. */
 export async function exportFiles(
@@ -78,10 +64,14 @@ async function writeFile(
   const staging = stagingPath(target);
   const output = await userFiles.open(staging, "create");
   try {
-    await eachFileByte(context, view, file, async (bytes, offset) => {
-      await output.write(bytes, offset);
-      report(offset + bytes.length);
-    });
+    const buffered = new BufferedOutput(output);
+    await view.guarded(() =>
+      eachFileByte(context, view, file, async (bytes, offset) => {
+        await buffered.write(bytes);
+        report(offset + bytes.length);
+      }),
+    );
+    await buffered.flush();
     await output.close();
     await userFiles.rename(staging, target);
   } catch (error) {

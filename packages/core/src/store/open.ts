@@ -25,9 +25,10 @@ import { FilePackStorage } from "../pack/pack-storage.ts";
 import { WorkerPool } from "../workers/pool.ts";
 import { ChunkReader } from "./chunk-reader.ts";
 import { Committer } from "./committer.ts";
-import { type PlanInputs, StoreContext } from "./context.ts";
+import { type PlanInputs, StoreContext, type StoreParts } from "./context.ts";
 import { CATALOG_NAME, JOURNAL_NAME, PACKS_NAME, RESERVE_NAME } from "./layout.ts";
 import { createMarker, type Marker, readMarker } from "./marker.ts";
+import { checkOptionNames } from "./option-names.ts";
 import { catchUp } from "./recovery.ts";
 import { Store } from "./store.ts";
 import type { OpenOptions } from "./types.ts";
@@ -44,7 +45,7 @@ const MOST_CACHE_BYTES = 64 * 1024 * 1024;
 /** Widest element: complex128. */
 const WIDEST_ELEMENT_BYTES = 16;
 
-const OPTION_NAMES: ReadonlySet<string> = new Set([
+const OPTION_NAMES: readonly string[] = [
   "preset",
   "create",
   "readOnly",
@@ -53,7 +54,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   "waitMs",
   "chunkElements",
   "fileSystem",
-]);
+];
 
 /** Opens a store, or creates it. `":memory:"` keeps everything in memory. `planInputs` brings the formats. */
 export async function open(directory: string, options: OpenOptions, planInputs: PlanInputs): Promise<Store> {
@@ -68,13 +69,7 @@ export async function open(directory: string, options: OpenOptions, planInputs: 
   const marker = await markerOf(files, root, lock, options);
   const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
   const cacheBytes = Math.min(MOST_CACHE_BYTES, Math.floor(memoryBytes * CACHE_SHARE));
-  const catalog = Catalog.open(inMemory ? ":memory:" : `${root}/${CATALOG_NAME}`, { readOnly, cacheBytes });
-  // Where the catalog stands is where the journal most likely ends: it need not be read from the start.
-  const journal = await Journal.open(files, `${root}/${JOURNAL_NAME}`, {
-    readOnly,
-    hint: catalog.position(),
-  });
-  const packs = await FilePackStorage.open(files, `${root}/${PACKS_NAME}`, { readOnly });
+  const { catalog, journal, packs } = await openLayers(files, root, inMemory, readOnly, cacheBytes);
   const pool = new WorkerPool({
     workers: options.workers ?? availableParallelism(),
     memoryBytes,
@@ -117,6 +112,27 @@ export async function open(directory: string, options: OpenOptions, planInputs: 
   }
 }
 
+/** Opens what lies in the directory; closes what is open when something of it cannot be. */
+async function openLayers(
+  files: FileSystem,
+  root: string,
+  inMemory: boolean,
+  readOnly: boolean,
+  cacheBytes: number,
+): Promise<Pick<StoreParts, "catalog" | "journal" | "packs">> {
+  const catalog = Catalog.open(inMemory ? ":memory:" : `${root}/${CATALOG_NAME}`, { readOnly, cacheBytes });
+  try {
+    // Where the catalog stands is where the journal most likely ends: it need not be read from the start.
+    const hint = catalog.position();
+    const journal = await Journal.open(files, `${root}/${JOURNAL_NAME}`, { readOnly, hint });
+    const packs = await FilePackStorage.open(files, `${root}/${PACKS_NAME}`, { readOnly });
+    return { catalog, journal, packs };
+  } catch (error) {
+    catalog.close();
+    throw error;
+  }
+}
+
 /** Applies what a crash kept from the catalog; restores the reserve if there is room. */
 async function recover(context: StoreContext, options: OpenOptions): Promise<void> {
   const { catalog, journal, committer, readOnly, reserve, inMemory } = context.parts;
@@ -130,14 +146,7 @@ async function recover(context: StoreContext, options: OpenOptions): Promise<voi
 }
 
 function checkOptions(options: OpenOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name)) {
-      const close = [...OPTION_NAMES].find((known) => known.toLowerCase() === name.toLowerCase());
-      const advice =
-        close === undefined ? `there are ${[...OPTION_NAMES].join(", ")}` : `it is spelled ${close}`;
-      throw new UsageError(name, `unknown option ${JSON.stringify(name)}: ${advice}`);
-    }
-  }
+  checkOptionNames(options, OPTION_NAMES, "openStore");
   const { memoryBytes, workers, waitMs, chunkElements } = options;
   if (chunkElements !== undefined) checkChunkElements(chunkElements);
   if (memoryBytes !== undefined && !(memoryBytes >= LEAST_MEMORY_BYTES)) {

@@ -1,7 +1,7 @@
 /** What verify finds, collected: problems never throw, and a wrecked store does not fill the memory with them. */
 import { CancelledError, ClosedError, DamageError, TensorcaskError } from "@tensorcask/codec";
 import type { Catalog } from "../catalog/catalog.ts";
-import { ChunkGoneError } from "./chunk-reader.ts";
+import { GoneError } from "./gone.ts";
 import { recordIdText } from "./record-id.ts";
 import type { LongCallOptions, VerifyProblem } from "./types.ts";
 
@@ -68,7 +68,7 @@ export class ProblemList {
 /** Whether an error says something about the store and not about the caller. */
 export function isFinding(error: unknown): error is Error {
   if (error instanceof CancelledError || error instanceof ClosedError) return false;
-  return error instanceof TensorcaskError || error instanceof ChunkGoneError;
+  return error instanceof TensorcaskError || error instanceof GoneError;
 }
 
 /** Names of what needs these chunks; none when the catalog cannot tell. */

@@ -5,7 +5,6 @@
 import {
   AlreadyExistsError,
   ConflictError,
-  checkTensor,
   type DType,
   NotFoundError,
   type Preset,
@@ -152,7 +151,7 @@ export class TransactionDataset {
 
   async #insert(tensor: TensorInput, options: InsertOptions): Promise<string> {
     checkTensorName(options.name);
-    const { dtype, shape, bytes } = checkTensor(snapshot(tensor));
+    const { dtype, shape, bytes } = snapshot(tensor);
     const metadata = options.metadata === undefined ? {} : checkMetadata(options.metadata);
     const preset = this.#log.context.preset(options.preset ?? this.#presetName());
     const id = this.#log.context.ids.next();
@@ -226,7 +225,7 @@ export class TransactionDataset {
     const metadata = change.metadata === undefined ? undefined : checkMetadata(change.metadata);
     let draft: Draft | undefined;
     if (change.tensor !== undefined) {
-      const { dtype, shape, bytes } = checkTensor(snapshot(change.tensor));
+      const { dtype, shape, bytes } = snapshot(change.tensor);
       const preset = this.#log.context.preset(this.#presetName());
       draft = await this.#log.take(bytes, dtype, shape, preset);
     }

@@ -5,7 +5,8 @@ import type { FileSystem, OpenFile } from "../files/file-system.ts";
 import { joinInside } from "../files/paths.ts";
 import type { StoreContext } from "./context.ts";
 import { DatasetView } from "./dataset-view.ts";
-import { eachFileByte, filesToExport } from "./export-files.ts";
+import { filesToExport } from "./export-files.ts";
+import { eachFileByte } from "./file-bytes.ts";
 import { checkSignal, isFinding } from "./problem-list.ts";
 import type { LongCallOptions, VerifyAgainstResult } from "./types.ts";
 

@@ -18,7 +18,7 @@ import type { DatasetRow, FileRow, StoredTensor } from "../catalog/catalog.ts";
 import type { ArrayFacts } from "../model/entry.ts";
 import type { StoreContext } from "./context.ts";
 import { DatasetView } from "./dataset-view.ts";
-import { eachFileByte } from "./export-files.ts";
+import { eachFileByte } from "./file-bytes.ts";
 import { chunksOf } from "./footprint.ts";
 import { checkSignal, isFinding, type ProblemList, usersOf } from "./problem-list.ts";
 import type { VerifyOptions } from "./types.ts";

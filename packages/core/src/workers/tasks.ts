@@ -6,7 +6,7 @@ import {
   type CodecPolicy,
   decodeFrame,
   dtypeOfCode,
-  encodeFrame,
+  encodeFrameInto,
   sha256,
   TensorcaskError,
 } from "@tensorcask/codec";
@@ -58,10 +58,9 @@ export function encodeChunks(slot: Slot, items: readonly EncodeItem[], policy: C
     const dtype = dtypeOfCode(item.dtype);
     if (dtype === undefined) throw new RangeError(`dtype code ${item.dtype} is not known`);
     const bytes = slot.input.subarray(item.start, item.end);
-    const frame = encodeFrame({ hash: item.hash, dtype, bytes, policy });
-    slot.output.set(frame, at);
-    at += frame.length;
-    lengths.push(frame.length);
+    const length = encodeFrameInto({ hash: item.hash, dtype, bytes, policy }, slot.output, at);
+    at += length;
+    lengths.push(length);
   }
   return lengths;
 }
@@ -71,10 +70,10 @@ export function decodeFrames(slot: Slot, items: readonly DecodeItem[], rehash: b
   const failures: DecodeFailure[] = [];
   for (const [index, item] of items.entries()) {
     try {
-      const bytes = decodeFrame(slot.input.subarray(item.start, item.end), item.where, item.hash, {
-        verifyHash: rehash,
-      });
-      slot.output.set(bytes, item.target);
+      const out = slot.output.subarray(item.target, item.target + item.rawBytes);
+      const frame = slot.input.subarray(item.start, item.end);
+      const bytes = decodeFrame(frame, item.where, item.hash, { verifyHash: rehash, out });
+      if (bytes !== out) out.set(bytes);
     } catch (error) {
       if (!(error instanceof TensorcaskError)) throw error;
       failures.push({ index, message: error.message });

@@ -30,6 +30,14 @@ export class Cursor {
     return this.bytes[this.at++]!;
   }
 
+  /** An unsigned integer of so many bytes. */
+  uint(bytes: number): number {
+    let value = 0;
+    for (let index = 0; index < bytes; index++) value += this.u8() * 256 ** index;
+    must(value <= Number.MAX_SAFE_INTEGER, "a number is too large");
+    return value;
+  }
+
   varint(): number {
     let value = 0n;
     for (let index = 0; index < 8; index++) {

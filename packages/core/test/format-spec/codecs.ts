@@ -2,7 +2,12 @@
  * Section 11 of docs/format.md: what codecs write. Word by word and bit by bit, with BigInts where words are wide.
  */
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
+import { decodeBpe } from "./bpe.ts";
 import { Cursor, must, SpecError } from "./bytes.ts";
+import { decodeLz4 } from "./lz4.ts";
+import { decodeHierarchical, decodePattern251 } from "./patterns.ts";
+import { decodeStream } from "./streams.ts";
+import { decodeWords } from "./words.ts";
 
 /** 11: undoes one step. */
 export function decodeStep(code: number, bytes: Buffer, length: number): Buffer {
@@ -17,76 +22,28 @@ export function decodeStep(code: number, bytes: Buffer, length: number): Buffer 
       return brotliDecompressSync(bytes);
     case 5:
       return decodePlanes(bytes, length);
+    case 6:
+    case 7:
+      return decodeWords(bytes, length);
     case 8:
       return decodeBitshuffle(bytes);
     case 9:
       return decodeDelta(bytes);
     case 11:
       return decodeRle(bytes, length);
+    case 12:
+      return decodeBpe(bytes, length);
     case 13:
       return decodeSparse(bytes, length);
     case 14:
       return decodeCluster(bytes, length);
+    case 15:
+      return decodePattern251(bytes, length);
+    case 16:
+      return decodeHierarchical(bytes, length);
     default:
       throw new SpecError(`codec code ${code} is not in section 11 of docs/format.md`);
   }
-}
-
-/** 11, and the LZ4 frame format. */
-function decodeLz4(frame: Buffer): Buffer {
-  must(frame.readUInt32LE(0) === 0x184d2204 && frame[4]! >> 6 === 1, "not an LZ4 frame");
-  const flags = frame[4]!;
-  const out: number[] = [];
-  let at = (flags & 8) === 0 ? 7 : 15;
-  for (;;) {
-    const word = frame.readUInt32LE(at);
-    at += 4;
-    if (word === 0) break;
-    const end = at + (word & 0x7fffffff);
-    if (word >= 0x80000000) out.push(...frame.subarray(at, end));
-    else decodeLz4Block(frame.subarray(at, end), out);
-    at = end + ((flags & 16) === 0 ? 0 : 4);
-  }
-  must(at + ((flags & 4) === 0 ? 0 : 4) === frame.length, "bytes follow an LZ4 frame");
-  return Buffer.from(out);
-}
-
-function decodeLz4Block(block: Buffer, out: number[]): void {
-  let at = 0;
-  const extended = (base: number): number => {
-    let length = base;
-    if (base === 15)
-      for (;;) {
-        const byte = block[at++]!;
-        length += byte;
-        if (byte !== 255) break;
-      }
-    return length;
-  };
-  while (at < block.length) {
-    const token = block[at++]!;
-    const literals = extended(token >> 4);
-    for (let index = 0; index < literals; index++) out.push(block[at++]!);
-    if (at >= block.length) return;
-    const distance = block.readUInt16LE(at);
-    at += 2;
-    const match = extended(token & 15) + 4;
-    for (let index = 0; index < match; index++) out.push(out[out.length - distance]!);
-  }
-}
-
-/** 11, Streams. */
-function decodeStream(cursor: Cursor, length: number): Buffer {
-  const coder = cursor.u8();
-  const coded = cursor.take(cursor.varint());
-  if (coder === 255) {
-    must(coded.length === 1, "a constant stream is one byte");
-    return Buffer.alloc(length, coded[0]!);
-  }
-  must(coder === 0 || coder === 1 || coder === 3, `stream coder ${coder} is unknown`);
-  const stream = coder === 0 ? coded : decodeStep(coder, coded, length);
-  must(stream.length === length, "a stream has a wrong length");
-  return stream;
 }
 
 /** 11, Planes. */
@@ -217,8 +174,9 @@ function decodeSparse(payload: Buffer, length: number): Buffer {
   const flags = cursor.u8();
   const elementBytes = 2 ** (flags & 7);
   const form = (flags >> 3) & 3;
-  must((flags & 7) <= 4 && flags < 64, "unknown sparse layout");
-  const elements = Math.floor(length / elementBytes);
+  const before = flags >> 6;
+  must((flags & 7) <= 4 && before <= length, "unknown sparse layout");
+  const elements = Math.floor((length - before) / elementBytes);
   const count = form === 0 ? 0 : form === 3 ? elements : cursor.varint();
   const places: number[] = [];
   if (form === 1) {
@@ -233,16 +191,16 @@ function decodeSparse(payload: Buffer, length: number): Buffer {
     }
   } else for (let index = 0; index < count; index++) places.push(index);
   must(places.length === count, "places and values disagree");
-  const tail = cursor.take(length % elementBytes);
+  const head = cursor.take(before);
+  const tail = cursor.take((length - before) % elementBytes);
   const rest = cursor.take(cursor.left);
   const values = (flags & 32) === 0 ? rest : decodePlanes(rest, count * elementBytes);
   must(values.length === count * elementBytes, "sparse values have a wrong length");
-  const out = Buffer.alloc(length);
+  const out = Buffer.alloc(elements * elementBytes);
   places.forEach((place, index) => {
     values.copy(out, place * elementBytes, index * elementBytes, (index + 1) * elementBytes);
   });
-  tail.copy(out, elements * elementBytes);
-  return out;
+  return Buffer.concat([head, out, tail]);
 }
 
 /** 11, Cluster. */
@@ -251,38 +209,82 @@ function decodeCluster(payload: Buffer, length: number): Buffer {
   const flags = cursor.u8();
   const wordBytes = 2 ** (flags & 3);
   const form = (flags >> 2) & 3;
-  must(flags < 64 && form < 3 && (form < 2 || wordBytes > 1), "unknown cluster layout");
   if (form === 0) return cursor.take(length);
-  const words = Math.floor(length / wordBytes);
+  const before = flags >> 6;
+  must(before <= length && (form !== 2 || wordBytes > 1), "unknown cluster layout");
+  const words = Math.floor((length - before) / wordBytes);
+  const packed = (flags & 16) !== 0;
+  const decoded =
+    form === 1
+      ? readPalette(cursor, words, wordBytes, packed)
+      : form === 2
+        ? readCentres(cursor, words, wordBytes, { packed, floats: (flags & 32) !== 0 })
+        : readPalettes(cursor, words, wordBytes);
   const out = Buffer.alloc(length);
-  const count = cursor.u8() + 1;
-  const entryBytes = form === 1 ? wordBytes : Math.min(wordBytes, 4);
-  const table = Array.from({ length: count }, () => readWord(cursor.take(entryBytes), 0, entryBytes));
-  const indices = clusterIndices(cursor, count, words, (flags & 16) !== 0);
-  if (form === 1) {
-    for (let index = 0; index < words; index++)
-      writeWord(out, index * wordBytes, wordBytes, table[indices[index]!]!);
-  } else {
-    const bits = 8 * entryBytes;
-    const planes = Array.from({ length: wordBytes }, () => decodeStream(cursor, words));
-    for (let index = 0; index < words; index++) {
-      const byteAt = (plane: number): bigint =>
-        BigInt(planes[plane]![index]!) << BigInt(8 * (plane % entryBytes));
-      let coded = 0n;
-      for (let byte = 0; byte < entryBytes; byte++) coded |= byteAt(byte);
-      const ordered = BigInt.asUintN(bits, unzigzag(coded) + table[indices[index]!]!);
-      let word = (flags & 32) === 0 ? ordered : signOrder(ordered, bits);
-      if (wordBytes === 8) {
-        let lower = 0n;
-        for (let byte = 4; byte < 8; byte++) lower |= byteAt(byte);
-        word = (word << 32n) | lower;
-      }
-      writeWord(out, index * wordBytes, wordBytes, word);
-    }
-  }
-  cursor.take(length - words * wordBytes).copy(out, words * wordBytes);
+  decoded.forEach((word, index) => {
+    writeWord(out, before + index * wordBytes, wordBytes, word);
+  });
+  cursor.take(before).copy(out);
+  const end = before + words * wordBytes;
+  cursor.take(length - end).copy(out, end);
   must(cursor.left === 0, "bytes follow the words");
   return out;
+}
+
+function readTable(cursor: Cursor, count: number, wordBytes: number): bigint[] {
+  return Array.from({ length: count }, () => readWord(cursor.take(wordBytes), 0, wordBytes));
+}
+
+/** Form 1. */
+function readPalette(cursor: Cursor, words: number, wordBytes: number, packed: boolean): bigint[] {
+  const count = cursor.u8() + 1;
+  const table = readTable(cursor, count, wordBytes);
+  return clusterIndices(cursor, count, words, packed).map((index) => table[index]!);
+}
+
+/** Form 2. */
+function readCentres(
+  cursor: Cursor,
+  words: number,
+  wordBytes: number,
+  { packed, floats }: { packed: boolean; floats: boolean },
+): bigint[] {
+  const count = cursor.u8() + 1;
+  const topBytes = Math.min(wordBytes, 4);
+  const table = readTable(cursor, count, topBytes);
+  const indices = clusterIndices(cursor, count, words, packed);
+  const planes = Array.from({ length: wordBytes }, () => decodeStream(cursor, words));
+  const bits = 8 * topBytes;
+  return indices.map((place, index) => {
+    const byteAt = (plane: number): bigint =>
+      BigInt(planes[plane]![index]!) << BigInt(8 * (plane % topBytes));
+    let coded = 0n;
+    for (let byte = 0; byte < topBytes; byte++) coded |= byteAt(byte);
+    const ordered = BigInt.asUintN(bits, unzigzag(coded) + table[place]!);
+    const top = floats ? signOrder(ordered, bits) : ordered;
+    let lower = 0n;
+    for (let byte = topBytes; byte < wordBytes; byte++) lower |= byteAt(byte);
+    return wordBytes === 8 ? (top << 32n) | lower : top;
+  });
+}
+
+/** Form 3. */
+function readPalettes(cursor: Cursor, words: number, wordBytes: number): bigint[] {
+  const palettes = Array.from({ length: cursor.varint() + 1 }, () => ({
+    words: cursor.varint(),
+    values: cursor.u8() + 1,
+  }));
+  const values = palettes.reduce((sum, palette) => sum + palette.values, 0);
+  const coded = cursor.take(cursor.varint());
+  const table = new Cursor(decodePlanes(coded, values * wordBytes));
+  const indices = [...decodeStream(cursor, words)];
+  const decoded = palettes.flatMap((palette) => {
+    must(palette.values <= palette.words, "a palette is larger than its words");
+    const own = readTable(table, palette.values, wordBytes);
+    return indices.splice(0, palette.words).map((index) => own[index]!);
+  });
+  must(decoded.length === words && indices.length === 0, "palettes are for other words");
+  return decoded;
 }
 
 function clusterIndices(cursor: Cursor, count: number, words: number, packed: boolean): number[] {
