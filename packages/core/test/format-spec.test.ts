@@ -14,7 +14,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { codecs, dtypeOf, dtypes, ElementGeometry, ready } from "@tensorcask/codec";
+import { zstdCompressSync } from "node:zlib";
+import { codecOf, codecs, dtypeOf, dtypes, ElementGeometry, type JsonObject, ready } from "@tensorcask/codec";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Dataset, openStore, type Store } from "../src/index.ts";
@@ -23,6 +24,15 @@ import { bytesOf, chunkLengths, contentLengths, elementBits, keyOf } from "./for
 import { SpecError, xxHash64 } from "./format-spec/bytes.ts";
 import { decodeStep } from "./format-spec/codecs.ts";
 import type { SpecTensor } from "./format-spec/operations.ts";
+import {
+  bfloat16,
+  bytesOfArray,
+  noise,
+  samples,
+  sampleTypes,
+  typedSamples,
+  weights,
+} from "./format-spec/samples.ts";
 import { SpecStore } from "./format-spec/store.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../../docs/format.md"), "utf8");
@@ -34,34 +44,6 @@ beforeEach(() => {
 afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
-
-/** The same random bytes every time. */
-function noise(count: number, seed: number): Buffer {
-  const bytes = Buffer.alloc(count);
-  for (let index = 0, state = seed; index < count; index++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    bytes[index] = state >>> 24;
-  }
-  return bytes;
-}
-
-/** Normally distributed weights. */
-function weights(count: number, seed: number): Float32Array {
-  const bytes = noise(4 * count, seed);
-  return Float32Array.from({ length: count }, (_, index) => {
-    const sum = [0, 1, 2, 3].reduce((all, byte) => all + bytes[4 * index + byte]!, 0);
-    return (sum - 510) / 4000;
-  });
-}
-
-/** The upper halves of float32 numbers. */
-function bfloat16(values: Float32Array): Uint16Array {
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(words, (word) => word >>> 16);
-}
-
-const bytesOfArray = (data: ArrayBufferView): Buffer =>
-  Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 
 async function withStore(
   options: Parameters<typeof openStore>[1],
@@ -147,38 +129,16 @@ describe("the page", () => {
 });
 
 describe("codecs", () => {
-  const zeros = weights(3000, 30).map((value, index) => (noise(3000, 31)[index]! < 235 ? 0 : value));
-  const around = weights(2000, 32).map((value, index) => value / 1e4 + [-3, 0.25, 1000][index % 3]!);
-  const runs = Float32Array.from({ length: 2000 }, (_, index) => Math.floor(index / 37) ** 2);
-  const few = Float32Array.from(noise(2000, 33), (byte) => byte % 5);
-  const samples: Record<string, Buffer> = {
-    weights: bytesOfArray(weights(2000, 34)),
-    halves: bytesOfArray(bfloat16(weights(3000, 35))),
-    zeros: bytesOfArray(zeros),
-    blocks: Buffer.concat([Buffer.alloc(9000), noise(200, 36), Buffer.alloc(2000)]),
-    around: bytesOfArray(around),
-    doubles: bytesOfArray(Float64Array.from(around)),
-    nearHalves: bytesOfArray(bfloat16(around)),
-    runs: bytesOfArray(runs),
-    few: bytesOfArray(few),
-    counts: bytesOfArray(Int32Array.from({ length: 3000 }, (_, index) => 3 * index - 4000)),
-    noise: noise(5003, 37),
-    long: bytesOfArray(Int16Array.from({ length: 40_001 }, (_, index) => index % 700)),
-    constant: Buffer.alloc(1001, 7),
-    short: Buffer.of(1, 2, 3),
-    empty: Buffer.alloc(0),
+  /** Parameters that change the layout, beside none. */
+  const variants: Record<string, readonly JsonObject[]> = {
+    bpe: [{ ids: "whole" }],
+    sparse: [{ skip: 3 }],
+    cluster: [{ skip: 1 }],
+    hierarchical: [{ adaptive: false }],
   };
-  const types = [
-    "uint8",
-    "int16",
-    "bfloat16",
-    "int32",
-    "float32",
-    "int64",
-    "float64",
-    "complex64",
-    "complex128",
-    "int4",
+  const cases = [
+    ...Object.entries(samples).flatMap(([name, bytes]) => sampleTypes.map((type) => ({ name, bytes, type }))),
+    ...Object.entries(typedSamples).map(([name, sample]) => ({ name, ...sample })),
   ];
 
   test.each(codecs.map((codec) => [codec.id, codec] as const))(
@@ -188,15 +148,36 @@ describe("codecs", () => {
       expect(page.replaceAll(/ +/g, " ")).toMatch(
         new RegExp(`\\| [^|]*\\b${codec.code}\\b[^|]* \\| [^|]*\\b${codec.id}\\b`),
       );
-      for (const [name, bytes] of Object.entries(samples)) {
-        for (const type of types) {
-          const coded = codec.encode(bytes, { dtype: dtypeOf(type) }, codec.parse({}));
+      for (const parameters of [{}, ...(variants[codec.id] ?? [])]) {
+        for (const { name, bytes, type } of cases) {
+          const input = Uint8Array.from(bytes);
+          const coded = codec.encode(input, { dtype: dtypeOf(type) }, codec.parse(parameters));
           const decoded = decodeStep(codec.code, Buffer.from(coded), bytes.length);
           expect(Buffer.compare(decoded, bytes), `${name} as ${type}`).toBe(0);
         }
       }
     },
   );
+
+  test("frames of pattern251 that the library reads and does not write", async () => {
+    await ready();
+    const bytes = typedSamples.text!.bytes.subarray(0, 3000);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(bytes.length);
+    // A block of literals only: 15, and what is beyond it in bytes.
+    const more = bytes.length - 15;
+    const literals = Buffer.concat([
+      Buffer.of(0xf0, ...new Array<number>(Math.floor(more / 255)).fill(255), more % 255),
+      bytes,
+    ]);
+    const contents = { ZSTD: zstdCompressSync(bytes), "LZ4 ": literals, NONE: bytes };
+    for (const [letters, content] of Object.entries(contents)) {
+      const frame = Buffer.concat([Buffer.from(letters), length, content]);
+      expect(decodeStep(15, frame, bytes.length)).toEqual(bytes);
+      const decoded = codecOf("pattern251").decode(frame, { dtype: dtypeOf("uint8"), bytes: bytes.length });
+      expect(Buffer.compare(decoded, bytes), letters).toBe(0);
+    }
+  });
 });
 
 describe("stores that the library wrote", () => {

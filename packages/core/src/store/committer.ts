@@ -17,7 +17,8 @@ import type { PackStorage } from "../pack/pack-storage.ts";
 import type { PackWriter } from "../pack/pack-writer.ts";
 import { EntryBuilder } from "./entry-builder.ts";
 import { catchUp } from "./recovery.ts";
-import { resolveWriteSet, type Touched, touches } from "./resolve-intents.ts";
+import { resolveWriteSet } from "./resolve-intents.ts";
+import { type Touched, touches } from "./touched.ts";
 import type { CommitResult, WriteSet } from "./write-set.ts";
 
 /** Write sets that share an entry, at most: bounds the entry and the time that a reader waits for the catalog. */

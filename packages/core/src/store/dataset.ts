@@ -1,25 +1,17 @@
 /** A dataset: its current version, with everything that changes it. Each call commits by itself; `store.transaction` joins several. */
 import {
-  bytesOfElements,
   type CheckedTensor,
   ConflictError,
   checkTensor,
-  type DType,
-  dtypeOfCode,
-  ElementGeometry,
-  elementCount,
   NotFoundError,
   type Preset,
-  packElements,
   type TensorInput,
-  UsageError,
-  unpackElements,
   VersionExpiredError,
 } from "@tensorcask/codec";
 import type { RecordRow } from "../catalog/catalog.ts";
 import { checkIndexed } from "../catalog/metadata-index.ts";
 import type { JsonObject } from "../model/entry.ts";
-import { idsOf, sliceRuns } from "../model/runs.ts";
+import { appendedShape, appendRows } from "./append-rows.ts";
 import type { StoreContext } from "./context.ts";
 import { DatasetView } from "./dataset-view.ts";
 import { type Draft, Ingest } from "./ingest.ts";
@@ -143,34 +135,16 @@ export class Dataset extends DatasetView {
     await this.#retry(true, async (ingest) => {
       const record = this.#mustFind(address);
       const old = this.context.storedTensor(record.tensor);
-      const dtype = dtypeOfCode(old.dtype)!;
-      if (old.quantization !== undefined) {
-        const { quantizer } = old.quantization;
-        throw new UsageError(
-          "append",
-          `${address} is stored as ${quantizer}: appending would quantize it twice; insert it whole`,
-        );
-      }
-      if (added.dtype !== dtype) {
-        throw new UsageError(
-          "dtype",
-          `${address} has ${dtype.name}, the rows to append have ${added.dtype.name}`,
-        );
-      }
-      const [length, ...rest] = old.shape;
-      if (length === undefined)
-        throw new UsageError("append", `${address} is a scalar: it has no axis to append along`);
-      if (
-        added.shape.length !== old.shape.length ||
-        rest.some((size, axis) => size !== added.shape[axis + 1])
-      ) {
-        throw new UsageError(
-          "shape",
-          `${address} has rows of shape [${rest}], those to append have [${added.shape.slice(1)}]`,
-        );
-      }
-      const shape = [length + added.shape[0]!, ...rest];
-      const draft = await this.#appended(ingest, record, shape, added.bytes);
+      const shape = appendedShape(address, old, added);
+      const draft = await appendRows(
+        this.context,
+        this.reader(old),
+        old,
+        shape,
+        added.bytes,
+        this.preset().codec,
+        ingest,
+      );
       await ingest.finish();
       await this.#commit([
         {
@@ -297,50 +271,6 @@ export class Dataset extends DatasetView {
     return versions.get(row.dataset) ?? row.version;
   }
 
-  /** The chunks that stay are referenced; the last one, if it is not full, is read and cut again with the new rows. */
-  async #appended(
-    ingest: Ingest,
-    record: RecordRow,
-    shape: readonly number[],
-    added: Uint8Array,
-  ): Promise<Draft> {
-    const old = this.context.storedTensor(record.tensor);
-    const reader = this.reader(old);
-    const { dtype } = reader;
-    const [values] = old.arrays;
-    const { place } = values!;
-    const { chunkElements } = this.context;
-    const policy = this.preset().codec;
-    if ("bundle" in place || (reader.elements * dtype.bits) % 8 !== 0 || reader.elements === 0) {
-      const whole = joinElements(
-        dtype,
-        await reader.bytes(),
-        reader.elements,
-        added,
-        elementCount(shape) - reader.elements,
-      );
-      return ingest.exact(bytesInMemory(whole).first, dtype, shape, policy);
-    }
-    const before = new ElementGeometry(dtype, old.shape, chunkElements);
-    const after = new ElementGeometry(dtype, shape, chunkElements);
-    let kept = before.chunkCount;
-    while (kept > 0 && before.count(kept - 1) !== after.count(kept - 1)) kept -= 1;
-    const ids = [...idsOf(sliceRuns(place.runs, 0, kept))];
-    const hashes = this.context.catalog.chunks(sliceRuns(place.runs, 0, kept)).map((row) => row.hash);
-    const keptBytes = kept === 0 ? 0 : before.byteRange(kept - 1).end;
-    const tail = new Uint8Array(bytesOfElements(dtype, reader.elements) - keptBytes + added.length);
-    let at = 0;
-    await this.context.parts.reader.each(
-      [...idsOf(sliceRuns(place.runs, kept, before.chunkCount))],
-      (_index, bytes) => {
-        tail.set(bytes, at);
-        at += bytes.length;
-      },
-    );
-    tail.set(added, at);
-    return ingest.exact(bytesInMemory(tail).first, dtype, shape, policy, { ids, hashes, bytes: keptBytes });
-  }
-
   #mustFind(address: string): RecordRow {
     const record = this.find(address);
     if (record === undefined) throw new NotFoundError("record", address, `in ${this.name}`);
@@ -371,26 +301,6 @@ export class Dataset extends DatasetView {
       }
     }
   }
-}
-
-/** Elements behind elements: where the first ones end within a byte, the others begin there. */
-function joinElements(
-  dtype: DType,
-  first: Uint8Array,
-  firstCount: number,
-  second: Uint8Array,
-  secondCount: number,
-): Uint8Array {
-  if ((firstCount * dtype.bits) % 8 === 0) {
-    const joined = new Uint8Array(first.length + second.length);
-    joined.set(first);
-    joined.set(second, first.length);
-    return joined;
-  }
-  const elements = new Uint8Array(firstCount + secondCount);
-  elements.set(unpackElements(first, dtype.bits, 0, firstCount));
-  elements.set(unpackElements(second, dtype.bits, 0, secondCount), firstCount);
-  return packElements(elements, dtype.bits);
 }
 
 /** An item of `insertMany`, checked; tensor and metadata are copies. */

@@ -1,5 +1,5 @@
 /**
- * Garbage collection: old versions expire, what nothing refers to is dropped, packs of which less than half lives are rewritten, and the journal
+ * Garbage collection: old versions expire, what nothing refers to is dropped, packs of which less than half lives (or nine tenths, of little ones) are rewritten, and the journal
  * is written anew as a snapshot. All of it happens under the writer lock, in steps that each leave a whole store:
  *
  *   1 expire versions                            entry
@@ -57,6 +57,10 @@ const SMALL_JOURNAL_BYTES = 1024 * 1024;
 
 /** Packs of which less than this part lives are rewritten. */
 const REWRITE_BELOW = 1 / 2;
+
+/** Little packs cost little to rewrite: those are, as soon as a noticeable part of them is dead, so that a small store shrinks when it is told to. */
+const LITTLE_PACK_BYTES = 16 * 1024 * 1024;
+const REWRITE_LITTLE_BELOW = 0.9;
 
 /** Chunks that one error message may be about. */
 const NAMED_CHUNKS = 1000;
@@ -284,9 +288,13 @@ function planPacks(packs: readonly PackLiveness[], files: ReadonlyMap<string, Pa
   const empty = packs.filter(({ liveBytes }) => liveBytes === 0);
   const victims = packs.filter(({ liveBytes, name }) => {
     const bytes = files.get(name)?.bytes;
-    return bytes !== undefined && liveBytes > 0 && liveBytes < (bytes - PACK_HEADER_BYTES) * REWRITE_BELOW;
+    return bytes !== undefined && liveBytes > 0 && isWorthRewriting(liveBytes, bytes - PACK_HEADER_BYTES);
   });
   return { empty, victims, needsTail: tail === undefined || empty.includes(tail) || victims.includes(tail) };
+}
+
+function isWorthRewriting(liveBytes: number, bytes: number): boolean {
+  return liveBytes < bytes * (liveBytes <= LITTLE_PACK_BYTES ? REWRITE_LITTLE_BELOW : REWRITE_BELOW);
 }
 
 async function filesByName(list: Promise<readonly PackFile[]>): Promise<Map<string, PackFile>> {

@@ -8,7 +8,9 @@ import {
   checkChunkElements,
   DEFAULT_CHUNK_ELEMENTS,
   equalBytes,
+  findBuiltinPreset,
   MAX_HEADER_BYTES,
+  NotFoundError,
   ready,
   StoreOpenError,
   UsageError,
@@ -187,6 +189,10 @@ async function markerOf(
   await refuseForeign(files, root);
   if (options.readOnly === true || options.create === false) {
     throw new StoreOpenError(root, "missing", "there is no store here");
+  }
+  const { preset } = options;
+  if (preset !== undefined && findBuiltinPreset(preset) === undefined) {
+    throw new NotFoundError("preset", preset, "a new store has the built-in ones only");
   }
   await files.makeDirectory(root);
   // Two processes may create the same store at once: whoever comes second finds the marker.

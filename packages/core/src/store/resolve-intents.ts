@@ -11,12 +11,13 @@ import {
   UsageError,
   VersionExpiredError,
 } from "@tensorcask/codec";
-import type { DatasetRow, RecordRow } from "../catalog/catalog.ts";
+import type { DatasetRow } from "../catalog/catalog.ts";
 import type { JsonObject, RecordFacts } from "../model/entry.ts";
 import { fileAddresses } from "./address.ts";
 import type { DatasetChange, EntryBuilder } from "./entry-builder.ts";
 import { hashKey } from "./pending.ts";
 import { recordIdText } from "./record-id.ts";
+import { rollback } from "./rollback.ts";
 import { checkRecord } from "./schema.ts";
 import type { DatasetRef, Expectation, Intent, PendingRecord, WriteSet } from "./write-set.ts";
 
@@ -24,80 +25,6 @@ import type { DatasetRef, Expectation, Intent, PendingRecord, WriteSet } from ".
 export function resolveWriteSet(writeSet: WriteSet, builder: EntryBuilder): void {
   for (const expectation of writeSet.expectations ?? []) expect(expectation, builder);
   for (const intent of writeSet.intents) resolve(intent, builder, writeSet.note);
-}
-
-/**
- * What a write set touches. Two write sets that touch the same thing do not share an entry, since the second must see what the first did.
- */
-export interface Touched {
-  /** Single records and names. */
-  readonly keys: readonly string[];
-  /** Datasets in which it only adds or changes single records. */
-  readonly shared: readonly string[];
-  /** Datasets that it reads or changes as a whole. */
-  readonly exclusive: readonly string[];
-}
-
-export function touches(writeSet: WriteSet): Touched {
-  const keys: string[] = [];
-  const shared: string[] = [];
-  const exclusive: string[] = [];
-  for (const expectation of writeSet.expectations ?? []) {
-    const dataset = datasetKey(expectation.dataset);
-    (expectation.kind === "version" ? exclusive : shared).push(dataset);
-    if (expectation.kind === "record") keys.push(recordKey(expectation.dataset, expectation.id));
-    if (expectation.kind === "name") keys.push(nameKey(expectation.dataset, expectation.name));
-  }
-  for (const intent of writeSet.intents) {
-    switch (intent.kind) {
-      case "insert":
-        shared.push(datasetKey(intent.dataset));
-        if (intent.record.name !== undefined) keys.push(nameKey(intent.dataset, intent.record.name));
-        break;
-      case "update":
-        shared.push(datasetKey(intent.dataset));
-        keys.push(recordKey(intent.dataset, intent.id));
-        if (intent.name !== undefined) keys.push(nameKey(intent.dataset, intent.name));
-        break;
-      case "delete":
-        shared.push(datasetKey(intent.dataset));
-        keys.push(recordKey(intent.dataset, intent.id));
-        break;
-      case "stage":
-      case "unstage":
-        break;
-      case "settings":
-      case "set-preset":
-      case "drop-preset":
-        exclusive.push("settings");
-        break;
-      case "create-dataset":
-        exclusive.push(`name ${intent.dataset.name}`, datasetKey(intent.dataset));
-        // Whoever refers to a preset does not share an entry with whoever removes one.
-        if (intent.preset !== null) shared.push("settings");
-        break;
-      case "set-dataset":
-        exclusive.push(datasetKey(intent.dataset));
-        if ((intent.preset ?? null) !== null) shared.push("settings");
-        break;
-      default:
-        // Files bring and remove many records; they, and everything about a dataset as a whole, do not share an entry with its other changes.
-        exclusive.push(datasetKey(intent.dataset));
-    }
-  }
-  return { keys, shared, exclusive };
-}
-
-function datasetKey(dataset: DatasetRef): string {
-  return dataset.id === 0 ? `new ${dataset.name}` : `dataset ${dataset.id}`;
-}
-
-function recordKey(dataset: DatasetRef, id: Uint8Array): string {
-  return `${datasetKey(dataset)}\0record ${recordIdText(id)}`;
-}
-
-function nameKey(dataset: DatasetRef, name: string): string {
-  return `${datasetKey(dataset)}\0name ${name}`;
 }
 
 function expect(expectation: Expectation, builder: EntryBuilder): void {
@@ -273,7 +200,14 @@ function resolveInDataset(
       builder.ops.push({ op: "tag.drop", dataset: id, tag: intent.tag });
       return;
     case "rollback":
-      rollback(intent.version, dataset, builder, note);
+      if (!catalog.hasVersion(id, intent.version))
+        throw new VersionExpiredError(dataset.name, intent.version);
+      rollback(
+        intent.version,
+        dataset,
+        changeOf(dataset, builder, note ?? `rollback to ${intent.version}`),
+        builder,
+      );
       return;
   }
 }
@@ -402,39 +336,4 @@ function setDataset(
     ...(schema !== undefined && { schema }),
     ...(indexed !== undefined && { indexed }),
   });
-}
-
-/** A version equal to an old one: what it lacks goes, what it had comes back, as rows of the new version. */
-function rollback(
-  version: number,
-  dataset: DatasetRow,
-  builder: EntryBuilder,
-  note: string | undefined,
-): void {
-  const { catalog } = builder;
-  if (!catalog.hasVersion(dataset.dataset, version)) throw new VersionExpiredError(dataset.name, version);
-  const change = changeOf(dataset, builder, note ?? `rollback to ${version}`);
-  const back = catalog.changes(dataset.dataset, dataset.version, version);
-  const filesGone = new Set(back.filesRemoved.map((file) => file.file));
-  change.filesRemoved.push(...filesGone);
-  for (const row of back.removed) if (!filesGone.has(row.file)) change.removed.push(row.id);
-  const files = new Map<number, number>();
-  for (const row of back.filesAdded) {
-    const file = builder.nextFile();
-    files.set(row.file, file);
-    const { path, format, bytes, sha256, parts } = row;
-    change.filesAdded.push({ file, path, format, bytes, sha256, parts });
-  }
-  for (const row of back.added) change.added.push(again(row, files.get(row.file) ?? row.file));
-}
-
-function again(row: RecordRow, file: number): RecordFacts {
-  const { id, name, metadata, tensor } = row;
-  return {
-    id,
-    file,
-    tensor,
-    ...(name !== undefined && { name }),
-    ...(metadata !== undefined && { metadata }),
-  };
 }
