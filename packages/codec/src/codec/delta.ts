@@ -74,7 +74,7 @@ export const delta: Codec = {
     if (input.length !== context.bytes + TRAILER_BYTES) {
       throw new DamageError("delta", `holds ${input.length} bytes of ${context.bytes + TRAILER_BYTES}`);
     }
-    const output = reader.bytes(context.bytes).slice();
+    const output = new Uint8Array(reader.bytes(context.bytes));
     const stride = reader.u32();
     const layout = reader.u8();
     const wordBytes = WORD_BYTES.find((bytes) => bytes === (layout & 0x0f));

@@ -45,7 +45,8 @@ export function unitBytesOf(elementBytes: number): 1 | 2 | 4 {
 export function unitsOf(bytes: Uint8Array, unitBytes: 1 | 2 | 4, count: number): Units {
   if (unitBytes === 1) return bytes.subarray(0, count);
   const { buffer, byteOffset } =
-    bytes.byteOffset % unitBytes === 0 ? bytes : bytes.slice(0, count * unitBytes);
+    // Not `slice`, which makes a view of Node's Buffers.
+    bytes.byteOffset % unitBytes === 0 ? bytes : new Uint8Array(bytes.subarray(0, count * unitBytes));
   return unitBytes === 2
     ? new Uint16Array(buffer, byteOffset, count)
     : new Uint32Array(buffer, byteOffset, count);
