@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openStore } from "@tensorcask/core";
+import { type ImportResult, openStore } from "@tensorcask/core";
 
 const models = join(import.meta.dirname, "data");
 const scratch = mkdtempSync(join(tmpdir(), "tensorcask-example-"));
@@ -10,9 +10,11 @@ const store = await openStore(join(scratch, "zoo"));
 
 const base = await store.importFile(join(models, "base"), { dataset: "llm/base" });
 const tuned = await store.importFile(join(models, "ft-lora-merged"), { dataset: "llm/ft-lora-merged" });
-console.log(`base: ${base.originalBytes} bytes in, ${base.newBytes} on disk`);
+const percent = ({ newBytes, originalBytes }: ImportResult): number =>
+  Math.round((100 * newBytes) / originalBytes);
+console.log(`base: ${base.originalBytes} bytes in, ${percent(base)} % of that on disk`);
 console.log(
-  `fine-tune: ${tuned.tensorsShared} of ${tuned.tensors} tensors shared, ${tuned.newBytes} new bytes`,
+  `fine-tune: ${tuned.tensorsShared} of ${tuned.tensors} tensors shared, ${percent(tuned)} % of it new`,
 );
 
 await store.exportDataset("llm/ft-lora-merged", join(scratch, "out"));

@@ -26,7 +26,16 @@ const layers: Record<string, readonly (readonly string[])[]> = {
     ["preset"],
     ["."],
   ],
-  core: [["files"], ["model"], ["pack", "journal", "catalog"], ["workers"], ["store"], ["format"], ["."]],
+  core: [
+    ["files"],
+    ["model"],
+    ["pack", "journal", "catalog"],
+    ["workers"],
+    ["store"],
+    ["format"],
+    ["stream"],
+    ["."],
+  ],
   stats: [["."]],
   cli: [[".", "commands"]],
 };
@@ -93,6 +102,21 @@ describe.each(Object.keys(layers))("package %s", (name) => {
         const known = packagesBelow[name]!.includes(match[1]!);
         if (!known || (match[2] !== "" && match[2] !== "/reference"))
           wrong.push(`${relative(packages, file)} imports ${target}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe("streams", () => {
+  it("need workers and formats, but no store", () => {
+    const source = join(packages, "core", "src");
+    const known = ["model", "workers", "format", "stream"];
+    const wrong: string[] = [];
+    for (const file of sources(join(source, "stream"))) {
+      for (const target of importsOf(file).filter((specifier) => specifier.startsWith("."))) {
+        const folder = folderOf(source, resolve(dirname(file), target));
+        if (!known.includes(folder)) wrong.push(`${relative(packages, file)} imports ${target}`);
       }
     }
     expect(wrong).toEqual([]);
