@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const main = join(import.meta.dirname, "..", "packages", "cli", "src", "main.ts");
+const main = join(import.meta.dirname, "..", "packages", "cli", "bin", "tensorcask.js");
 
 /** How often the kernel's high-water mark is read; it only rises, so what is missed is the end of the last stretch. */
 const SAMPLE_MS = 5;

@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { run } from "../src/run.ts";
 import { type FakeHost, fakeHost } from "./fake-host.ts";
 
-const main = resolve(import.meta.dirname, "../src/main.ts");
+const main = resolve(import.meta.dirname, "../bin/tensorcask.js");
 
 /** The models that come with the project. */
 export const data: string = resolve(import.meta.dirname, "../../../examples/data");
