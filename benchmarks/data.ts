@@ -53,6 +53,27 @@ export function findRealModels(): RealModels {
   throw new Error("there are no models to measure: examples/data is missing");
 }
 
+/** Notes and licences that lie beside the weights. */
+const notWeights = /(^|\/)(licences\/|[^/]*\.(md|txt|tsv)$)/i;
+
+/** Every file of the collection, of whatever format, in the order of their paths; `family` is the folder or the part of the name before `__`. */
+export function findRealFiles(): RealModels {
+  for (const { source, directory } of collections) {
+    if (directory === undefined || directory === "" || !existsSync(directory)) continue;
+    const paths = readdirSync(directory, { recursive: true, encoding: "utf8" })
+      .map((path) => path.replaceAll("\\", "/"))
+      .filter((path) => !notWeights.test(path) && statSync(join(directory, path)).isFile())
+      .sort();
+    if (paths.length === 0) continue;
+    const models = paths.map((path) => {
+      const name = path.replace(/^public\//, "");
+      return model(name, join(directory, path), name.split(/__|\//)[0]!);
+    });
+    return { source, models };
+  }
+  throw new Error("there are no files to measure: examples/data is missing");
+}
+
 function model(name: string, path: string, family: string): RealModel {
   return { name, path, bytes: statSync(path).size, family };
 }

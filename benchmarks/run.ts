@@ -4,7 +4,9 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { ablation } from "./ablation.ts";
 import { type Benchmark, type Setting, tableLines } from "./benchmark.ts";
+import { codecs } from "./codecs.ts";
 import { importExport } from "./import-export.ts";
 import { memory } from "./memory.ts";
 import { models } from "./models.ts";
@@ -15,7 +17,17 @@ import { scaling } from "./scaling.ts";
 import { Scratch } from "./scratch.ts";
 import { slices } from "./slices.ts";
 
-const benchmarks: readonly Benchmark[] = [models, importExport, slices, records, scaling, memory, overhead];
+const benchmarks: readonly Benchmark[] = [
+  models,
+  ablation,
+  codecs,
+  importExport,
+  slices,
+  records,
+  scaling,
+  memory,
+  overhead,
+];
 
 const usage = [
   "pnpm bench [name...] [options]",

@@ -28,6 +28,14 @@ export async function seconds(run: () => Promise<void> | void): Promise<number> 
   return (performance.now() - started) / 1000;
 }
 
+/** Processor time of one call in seconds: what is measured once only should not depend on what else the machine does. */
+export function cpuSeconds(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
 /** What the rounds of a contender took. */
 export interface Timing {
   readonly seconds: number[];

@@ -1,11 +1,11 @@
 /**
  * What a command runs in: its global options, its output, and its store, which is opened for it and closed behind it, however it ends.
  */
-import type { Dataset, DatasetView, LongCallOptions, OpenOptions, Store } from "@tensorcask/core";
+import type { Dataset, DatasetView, OpenOptions, Store } from "@tensorcask/core";
 import { CommandUsageError } from "./failure.ts";
 import type { GlobalOptions } from "./global-options.ts";
 import type { Host, Sink } from "./host.ts";
-import { startProgress } from "./progress.ts";
+import { type ShownProgress, startProgress } from "./progress.ts";
 
 /** `read`: the store must exist and is not written. `write`: it must exist. `create`: it is made when it is not there. */
 export type Access = "read" | "write" | "create";
@@ -13,10 +13,18 @@ export type Access = "read" | "write" | "create";
 /** Something records can be read from: a dataset as it is now, or one of its versions. */
 export type Readable = Dataset | DatasetView;
 
+/** Options of long calls, of stores and of streams. */
+export interface CallOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: ShownProgress) => void;
+}
+
 /** What a command says about its end beside its output. */
 export interface Outcome {
   /** Exit status of a command that ends without an error; `verify` sets it when it finds damage. */
   status: number;
+  /** What Ctrl-C left, where that is not a store: `no file was written`. */
+  left?: string;
   /** What to do after Ctrl-C. */
   afterInterruption?: string;
 }
@@ -105,7 +113,7 @@ export class CommandContext {
   }
 
   /** Runs a long call with the signal of Ctrl-C and, on a terminal, a progress bar. */
-  async longCall<T>(run: (options: LongCallOptions) => Promise<T>): Promise<T> {
+  async longCall<T>(run: (options: CallOptions) => Promise<T>): Promise<T> {
     const progress = await startProgress(this.host.stderr, !this.json);
     const { signal } = this;
     try {

@@ -30,6 +30,8 @@ export interface Engine {
 export interface Host {
   readonly stdout: Sink;
   readonly stderr: Sink;
+  /** Standard input, from where it is. Commands that read none leave it alone. */
+  stdin(): AsyncIterable<Uint8Array>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Aborts on Ctrl-C. Its reason is the name of the signal (`SIGINT`, `SIGTERM`). */
   readonly signal: AbortSignal;

@@ -51,6 +51,7 @@ export function processHost(): Host {
   return {
     stdout: streamSink(process.stdout),
     stderr: streamSink(process.stderr),
+    stdin: () => process.stdin,
     environment: process.env,
     signal: controller.signal,
     engine: () => import("@tensorcask/core"),

@@ -1,7 +1,6 @@
 /**
  * Progress bars of long commands: on standard error, on a terminal only, and only once something has taken a moment.
  */
-import type { Progress } from "@tensorcask/core";
 import { formatBytes, formatSeconds, printable } from "@tensorcask/stats";
 import type { Sink } from "./host.ts";
 
@@ -11,14 +10,22 @@ const BAR_CELLS = 16;
 /** Longest name of what is being worked on, in characters, so that the line fits most terminals. */
 const ITEM_CHARACTERS = 32;
 
+/** How far something has got: bytes of a phase, of a total that is 0 when not known. */
+export interface ShownProgress {
+  readonly phase: string;
+  readonly done: number;
+  readonly total: number;
+  readonly item?: string;
+}
+
 export interface ProgressDisplay {
-  readonly report: (progress: Progress) => void;
+  readonly report: (progress: ShownProgress) => void;
   /** Takes the bar off the screen. */
   stop(): void;
 }
 
 /** What a bar's line shows. */
-export interface ProgressLine extends Progress {
+export interface ProgressLine extends ShownProgress {
   readonly elapsedSeconds: number;
 }
 
@@ -42,11 +49,15 @@ export function progressLine(line: ProgressLine): string {
   const filled = Math.round(share * BAR_CELLS);
   const speed = line.elapsedSeconds > 0 ? line.done / line.elapsedSeconds : 0;
   const left = speed > 0 && line.total > line.done ? (line.total - line.done) / speed : undefined;
-  return [
-    line.phase,
+  const bar = [
     `[${"=".repeat(filled)}${" ".repeat(BAR_CELLS - filled)}]`,
     `${Math.floor(share * 100)} %`.padStart(5),
     `${formatBytes(line.done)} of ${formatBytes(line.total)}`,
+  ];
+  return [
+    line.phase,
+    // Of a pipe nobody knows how long it will be.
+    ...(line.total === 0 && line.done > 0 ? [formatBytes(line.done)] : bar),
     ...(speed > 0 ? [`${formatBytes(speed)}/s`] : []),
     ...(left === undefined ? [] : [timeLeft(left)]),
     ...(line.item === undefined ? [] : [shortened(line.item)]),

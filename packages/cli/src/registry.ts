@@ -45,6 +45,18 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/put.ts"),
   },
   {
+    name: "compress",
+    summary: "compress one file, or a pipe, without a store",
+    group: inAndOut,
+    load: () => import("./commands/compress.ts"),
+  },
+  {
+    name: "decompress",
+    summary: "give back what compress made, bit for bit",
+    group: inAndOut,
+    load: () => import("./commands/decompress.ts"),
+  },
+  {
     name: "create",
     summary: "create an empty dataset",
     group: contents,

@@ -26,7 +26,7 @@ function withoutHelpCommand(argv: readonly string[]): readonly string[] {
 async function reportInterruption(host: Host, json: boolean, outcome: Outcome): Promise<number> {
   const signal = String(host.signal.reason);
   const advice = outcome.afterInterruption === undefined ? "" : `; ${outcome.afterInterruption}`;
-  const message = `interrupted (${signal}): the command stopped, the store is whole${advice}`;
+  const message = `interrupted (${signal}): the command stopped, ${outcome.left ?? "the store is whole"}${advice}`;
   if (json) {
     await host.stdout.write(`${JSON.stringify({ error: { tag: "cancelled", message, signal } })}\n`);
   } else {

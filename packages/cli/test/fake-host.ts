@@ -36,6 +36,8 @@ export interface FakeHostOptions {
   /** The parts of a store that the command under test uses. */
   readonly store?: object;
   readonly rebuildStore?: Engine["rebuildStore"];
+  /** What comes from standard input. */
+  readonly stdin?: readonly Uint8Array[];
 }
 
 export function fakeHost(options: FakeHostOptions = {}): FakeHost {
@@ -43,6 +45,9 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
   const host: FakeHost = {
     stdout: keptSink(options.terminal === true),
     stderr: keptSink(options.terminal === true),
+    async *stdin() {
+      yield* options.stdin ?? [];
+    },
     environment: options.environment ?? { TENSORCASK_STORE: "zoo" },
     signal: controller.signal,
     controller,

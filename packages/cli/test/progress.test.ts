@@ -14,6 +14,12 @@ describe("progressLine", () => {
     expect(progressLine({ phase: "commit", done: 0, total: 1, elapsedSeconds: 1 })).toBe("commit ...");
   });
 
+  it("shows no share of a total that is not known", () => {
+    expect(progressLine({ phase: "compress", done: 5e6, total: 0, item: "-", elapsedSeconds: 2 })).toBe(
+      "compress  5.00 MB  2.50 MB/s  -",
+    );
+  });
+
   it("stands empty and over-full totals", () => {
     expect(progressLine({ phase: "gc", done: 0, total: 0, elapsedSeconds: 0 })).toContain("0 %  0 B of 0 B");
     expect(progressLine({ phase: "gc", done: 12, total: 10, elapsedSeconds: 1 })).toContain("100 %");

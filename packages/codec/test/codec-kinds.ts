@@ -1,4 +1,5 @@
 /** Chunks of every kind that `auto` tells apart, as large as chunks are: seeded, with what each should become. */
+import { readdirSync, readFileSync } from "node:fs";
 import { noise, normals, random, toBfloat16 } from "./codec-samples.ts";
 
 /** A chunk of one kind. */
@@ -41,6 +42,37 @@ function words(seed: number): Uint8Array {
   let text = "";
   while (text.length < 200_000) text += `${list[Math.floor(list.length * next() ** 2)]} `;
   return new TextEncoder().encode(text);
+}
+
+/** Real text: the sources of the tests. */
+function source(): Uint8Array {
+  const names = readdirSync(import.meta.dirname).filter((name) => /^codec.*\.ts$/.test(name));
+  return Buffer.concat(names.map((name) => readFileSync(`${import.meta.dirname}/${name}`))).subarray(
+    0,
+    200_000,
+  );
+}
+
+function tiled(tile: Uint8Array, bytes: number): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, index) => tile[index % tile.length]!);
+}
+
+/** One of 24 patterns of 100 bytes after another. */
+function shuffledPatterns(seed: number): Uint8Array {
+  const next = random(seed);
+  const patterns = Array.from({ length: 24 }, (_, index) => noise(100, seed + index));
+  return Buffer.concat(Array.from({ length: 2000 }, () => patterns[Math.floor(24 * next())]!));
+}
+
+/** Ids of 500 tokens, in phrases of 2 to 7 of them. */
+function tokenIds(seed: number): Int32Array<ArrayBuffer> {
+  const next = random(seed);
+  const phrases = Array.from({ length: 400 }, () =>
+    Array.from({ length: 2 + Math.floor(6 * next()) }, () => Math.floor(50_000 * next() ** 4)),
+  );
+  const ids: number[] = [];
+  while (ids.length < ELEMENTS) ids.push(...phrases[Math.floor(phrases.length * next() ** 2)]!);
+  return Int32Array.from(ids.slice(0, ELEMENTS));
 }
 
 /** The kinds. */
@@ -109,7 +141,11 @@ export function chunkKinds(): ChunkKind[] {
       dtype: "int32",
       bytes: bytesOf(Int32Array.from(weights, (value) => Math.abs(value) * 400_000)),
     },
-    { name: "text", dtype: "uint8", bytes: words(7) },
+    { name: "words in no order", dtype: "uint8", bytes: words(7) },
+    { name: "text", dtype: "uint8", bytes: source() },
+    { name: "tiled noise", dtype: "float32", bytes: tiled(noise(999, 41), ELEMENTS * 4) },
+    { name: "patterns in no order", dtype: "uint8", bytes: shuffledPatterns(42) },
+    { name: "token ids", dtype: "int32", bytes: bytesOf(tokenIds(43)) },
     { name: "noise", dtype: "uint8", bytes: noise(ELEMENTS * 2, 2) },
     { name: "noise as float32", dtype: "float32", bytes: noise(ELEMENTS * 4, 12) },
     { name: "weights in opaque bytes", dtype: "uint8", bytes: bytesOf(weights).subarray(3) },

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ready } from "../src/bytes/ready.ts";
 import { decodeChain } from "../src/codec/chain.ts";
@@ -18,6 +20,8 @@ describe("reading policies", () => {
     ["none", { chain: [] }],
     ["auto", { auto: "lossless" }],
     [{ auto: "lossless" }, { auto: "lossless" }],
+    [{ auto: "fast" }, { auto: "fast" }],
+    [{ auto: "archive" }, { auto: "archive" }],
     ["gzip", { chain: [{ codec: "gzip", parameters: { level: 6 } }] }],
     [{ id: "gzip", level: 9 }, { chain: [{ codec: "gzip", parameters: { level: 9 } }] }],
     [{ codec: "zstd", parameters: { level: 7 } }, { chain: [{ codec: "zstd", parameters: { level: 7 } }] }],
@@ -46,7 +50,7 @@ describe("reading policies", () => {
     [["planes", { id: "gzip", lvl: 1 }], /codec step 2: gzip has no parameter "lvl"; known: level/],
     [["gzip", "planes"], /codec step 2: planes \(array-to-bytes\) cannot follow gzip/],
     [["planes", "planes"], /step 2: planes .* cannot follow planes/],
-    [{ auto: "fastest" }, /unknown auto "fastest"; known: lossless/],
+    [{ auto: "fastest" }, /unknown auto "fastest"; known: lossless, fast, archive/],
     [{ auto: "constructor" }, /unknown auto/],
     [{ auto: "lossless", level: 1 }, /no parameter "level"/],
     [{ level: 3 }, /id is missing/],
@@ -78,6 +82,7 @@ describe("reading policies", () => {
       ["cluster", 14],
       ["pattern251", 15],
       ["hierarchical", 16],
+      ["context", 17],
     ]);
   });
 });
@@ -125,9 +130,8 @@ describe("auto: lossless", () => {
   });
 
   test("text becomes zstd", () => {
-    const words = ["tensor", "store", "chunk", "frame", "pack", "journal", "catalog"];
-    const text = Array.from(noise(20_000, 3), (byte) => words[byte % words.length]).join(" ");
-    expect(codes(new TextEncoder().encode(text), "uint8")).toEqual([3]);
+    const text = readFileSync(fileURLToPath(import.meta.url));
+    expect(codes(text, "uint8")).toEqual([3]);
   });
 
   test("weights inside opaque bytes are found, at any alignment", () => {

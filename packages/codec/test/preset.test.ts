@@ -16,6 +16,8 @@ describe("built-in presets", () => {
       ["none", undefined, { chain: [] }, true],
       ["fast", undefined, { chain: [{ codec: "lz4", parameters: { level: 1 } }] }, true],
       ["lossless", undefined, { auto: "lossless" }, true],
+      ["lossless-fast", undefined, { auto: "fast" }, true],
+      ["archive", undefined, { auto: "archive" }, true],
       ["balanced", "fp16", gzip(6), false],
       ["maximum", "int8", gzip(9), false],
       ["fp16_only", "fp16", { chain: [] }, false],

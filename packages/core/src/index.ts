@@ -46,3 +46,12 @@ export { StoredRecord } from "./store/stored-record.ts";
 export { Tensor } from "./store/tensor.ts";
 export { Transaction, TransactionDataset } from "./store/transaction.ts";
 export type * from "./store/types.ts";
+export { compressStream } from "./stream/compress.ts";
+export { decompressStream } from "./stream/decompress.ts";
+export type { ByteSource } from "./stream/stream-input.ts";
+export type {
+  CompressOptions,
+  StreamOptions,
+  StreamProgress,
+  StreamResult,
+} from "./stream/stream-options.ts";

@@ -135,6 +135,7 @@ describe("codecs", () => {
     sparse: [{ skip: 3 }],
     cluster: [{ skip: 1 }],
     hierarchical: [{ adaptive: false }],
+    context: [{ wordBytes: 4, exponentBits: 8, skip: 1 }],
   };
   const cases = [
     ...Object.entries(samples).flatMap(([name, bytes]) => sampleTypes.map((type) => ({ name, bytes, type }))),
@@ -148,10 +149,15 @@ describe("codecs", () => {
       expect(page.replaceAll(/ +/g, " ")).toMatch(
         new RegExp(`\\| [^|]*\\b${codec.code}\\b[^|]* \\| [^|]*\\b${codec.id}\\b`),
       );
+      // Many types give the same payload, and the reader is slow.
+      const read = new Set<string>();
       for (const parameters of [{}, ...(variants[codec.id] ?? [])]) {
         for (const { name, bytes, type } of cases) {
           const input = Uint8Array.from(bytes);
           const coded = codec.encode(input, { dtype: dtypeOf(type) }, codec.parse(parameters));
+          const payload = `${name} ${Buffer.from(coded).toString("base64")}`;
+          if (read.has(payload)) continue;
+          read.add(payload);
           const decoded = decodeStep(codec.code, Buffer.from(coded), bytes.length);
           expect(Buffer.compare(decoded, bytes), `${name} as ${type}`).toBe(0);
         }

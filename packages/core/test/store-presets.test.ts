@@ -16,7 +16,7 @@ import {
   writeSafetensors,
 } from "./store-harness.ts";
 
-const LOSSLESS = ["none", "fast", "lossless"] as const;
+const LOSSLESS = ["none", "fast", "lossless", "lossless-fast", "archive"] as const;
 const LOSSY = ["balanced", "maximum", "fp16_only", "int8_only"] as const;
 
 function worst(found: ArrayLike<unknown>, expected: ArrayLike<number>): number {

@@ -21,6 +21,7 @@ const layerColumns: readonly Column[] = [
   { title: "after", align: "right" },
   { title: "saved", align: "right" },
   { title: "ratio", align: "right" },
+  { title: "bits/byte", align: "right" },
 ];
 
 const codecColumns: readonly Column[] = [
@@ -29,14 +30,21 @@ const codecColumns: readonly Column[] = [
   { title: "before", align: "right" },
   { title: "after", align: "right" },
   { title: "ratio", align: "right" },
+  { title: "bits/byte", align: "right" },
 ];
 
 function quotient(before: number, after: number): string {
   return formatRatio(after > 0 ? before / after : null);
 }
 
-/** What each layer of the way in saved, in order; lossy ones are marked. */
+/** Bits that a byte takes: 8 when nothing was saved. */
+function bitsPerByte(before: number, after: number): string {
+  return before > 0 ? ((8 * after) / before).toFixed(3) : "-";
+}
+
+/** What each layer of the way in saved, in order; lossy ones are marked. Bits behind a layer are per byte of the original. */
 export function layerTable(stats: Pick<DatasetStats, "layers">): string[] {
+  const original = stats.layers[0]?.bytesBefore ?? 0;
   return renderTable(
     layerColumns,
     stats.layers.map((layer) => [
@@ -46,6 +54,7 @@ export function layerTable(stats: Pick<DatasetStats, "layers">): string[] {
       formatBytes(layer.bytesAfter),
       formatPercent(layer.bytesBefore - layer.bytesAfter, layer.bytesBefore),
       quotient(layer.bytesBefore, layer.bytesAfter),
+      bitsPerByte(original, layer.bytesAfter),
     ]),
     { indent: "  " },
   );
@@ -62,6 +71,7 @@ export function codecTable(stats: Pick<DatasetStats, "codecs">): string[] {
       formatBytes(row.bytesBefore),
       formatBytes(row.bytesAfter),
       quotient(row.bytesBefore, row.bytesAfter),
+      bitsPerByte(row.bytesBefore, row.bytesAfter),
     ]),
     { indent: "  " },
   );

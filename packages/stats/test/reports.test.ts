@@ -56,13 +56,13 @@ describe("dataset report", () => {
       "  standalone  1.50 MB (if it were alone)",
       "  history     0 B in kept old versions",
       "",
-      "  layer              before    after   saved  ratio",
-      "  dedupe  lossless  1.78 MB  1.70 MB   4.3 %  1.045",
-      "  codec   lossless  1.70 MB  1.20 MB  29.4 %  1.417",
+      "  layer              before    after   saved  ratio  bits/byte",
+      "  dedupe  lossless  1.78 MB  1.70 MB   4.3 %  1.045      7.654",
+      "  codec   lossless  1.70 MB  1.20 MB  29.4 %  1.417      5.403",
       "",
-      "  codec        chunks   before    after  ratio",
-      "  planes+zstd      20  1.70 MB  1.20 MB  1.417",
-      "  raw               2    500 B    600 B  0.833",
+      "  codec        chunks   before    after  ratio  bits/byte",
+      "  planes+zstd      20  1.70 MB  1.20 MB  1.417      5.646",
+      "  raw               2    500 B    600 B  0.833      9.600",
     ]);
   });
 

@@ -5,16 +5,17 @@
  *
  * To add a coder, add a candidate: what it is good for, and its chain.
  */
-import type { JsonObject } from "../bytes/json.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { bitshuffle } from "./bitshuffle.ts";
-import { type ChainLink, type CodedChunk, encodeChain } from "./chain.ts";
+import { bpe } from "./bpe.ts";
+import { type ChainLink, type CodedChunk, encodeChain, chainLink as link } from "./chain.ts";
 import { type ChunkFacts, chunkFacts, type WordFacts } from "./chunk-facts.ts";
 import { cluster } from "./cluster.ts";
-import type { Codec } from "./codec.ts";
 import { delta } from "./delta.ts";
 import { entropy } from "./entropy.ts";
 import { gzip } from "./gzip.ts";
+import { hierarchical } from "./hierarchical.ts";
+import { pattern251 } from "./pattern251.ts";
 import { planes } from "./planes.ts";
 import { rle } from "./rle.ts";
 import { trialSample } from "./sampling.ts";
@@ -23,11 +24,6 @@ import { canEncodeZstd, zstd } from "./zstd.ts";
 
 /** The chains that may give the smallest result on such a chunk; none if it is not for them. */
 type Candidate = (facts: ChunkFacts) => readonly (readonly ChainLink[])[];
-
-const link = (codec: Codec, parameters: JsonObject = {}): ChainLink => ({
-  codec,
-  parameters: codec.parse(parameters),
-});
 
 /** The general coder of bytes: zstd where it encodes, else gzip. */
 const matching = (level: number): ChainLink =>
@@ -56,10 +52,22 @@ function isPlainFloats({ dtype, allNoise, repeats }: ChunkFacts): boolean {
   return dtype.exponentBits !== undefined && dtype.bits >= 8 && !allNoise && !repeats;
 }
 
+/** Numbers in opaque bytes that no byte of others lies among. */
+function isPlainOpaque({ hiddenWordBytes, hiddenMatches }: ChunkFacts): boolean {
+  return hiddenWordBytes > 1 && !hiddenMatches;
+}
+
+function isTable({ hiddenMatches, words }: ChunkFacts): boolean {
+  return hiddenMatches && words.placeBits[0]! > TEXT_BITS;
+}
+
 const lossless: readonly Candidate[] = [
   (facts) => (isPlainFloats(facts) ? [[link(entropy)]] : []),
 
-  (facts) => ((!facts.allNoise && !isPlainFloats(facts)) || facts.repeats ? [[link(planes)]] : []),
+  (facts) =>
+    facts.repeats || !(facts.allNoise || isPlainFloats(facts) || isPlainOpaque(facts))
+      ? [[link(planes)]]
+      : [],
 
   ({ hiddenWordBytes: wordBytes }) =>
     wordBytes > 1 ? [[link(entropy, { wordBytes, exponentBits: 8 })]] : [],
@@ -67,11 +75,13 @@ const lossless: readonly Candidate[] = [
   // Matches. In tables of numbers that come again the high level finds up to a third more, and such chunks are
   // few; in text it is a twentieth, for five times the time. Without matches all levels are fast.
   (facts) => {
-    if (facts.someNoise && !facts.repeats) return [];
+    if ((facts.someNoise || isPlainOpaque(facts)) && !facts.repeats) return [];
     if (facts.wordBytes > 1) return [[matching(3)]];
-    const isTable = facts.hiddenMatches && facts.words.placeBits[0]! > TEXT_BITS;
-    return [[matching(isTable ? 15 : 9)]];
+    return [[matching(isTable(facts) ? 15 : 9)]];
   },
+
+  // What repeats from its beginning on; cheap, and where it is not the smallest the others know more.
+  ({ repeats, words }) => (repeats || words.repeated > RUNS ? [[link(pattern251)]] : []),
 
   // Constants, and long runs of whole words.
   ({ words }) => (words.repeated > RUNS ? [[link(rle), matching(3)]] : []),
@@ -131,17 +141,91 @@ const SAMPLE_ERROR = 0.15;
 /** Below this many bytes a sample's result says little, and all of the chunk is encoded quickly. */
 const NEGLIGIBLE_BYTES = 512;
 
+/**
+ * Slow coders that are looked at once it is known what the others leave, on chunks of their kind only. Of text, which there is much of, a
+ * piece tells first if they are worth their time.
+ */
+interface Refinement {
+  suits(facts: ChunkFacts, outcome: Outcome): boolean;
+  readonly chains: () => readonly (readonly ChainLink[])[];
+}
+
+/** What the candidates came to: the smallest result, and how small matches alone made the chunk, if that was tried. */
+interface Outcome {
+  readonly bytes: number;
+  readonly best: CodedChunk;
+  readonly bestChain: readonly ChainLink[];
+  readonly matchedBytes: number;
+}
+
+/** The highest level finds up to half more than the others in tables; it may overtake what is so much smaller. */
+const NEARLY_BEST = 1.1;
+/** Where repetition has left less than this, patterns of several scales have nothing to add. */
+const REPETITION_LEFT = 0.015;
+/** Tokens: numbers of which at least a third are known already. */
+const TOKEN_NOVELTY = 0.65;
+
+const refinements: readonly Refinement[] = [
+  {
+    suits: ({ isText }, { best, matchedBytes }) =>
+      !isText && matchedBytes <= best.payload.length * NEARLY_BEST,
+    chains: () => (canEncodeZstd() ? [[link(zstd, { level: 19 })]] : []),
+  },
+  {
+    suits: ({ repeats }, { bytes, best }) => repeats && best.payload.length > bytes * REPETITION_LEFT,
+    chains: () => [[link(hierarchical)]],
+  },
+  {
+    suits: ({ isText, dtype, wordBytes, words }, { best, matchedBytes }) =>
+      matchedBytes <= best.payload.length * NEARLY_BEST &&
+      (isText || (wordBytes > 1 && dtype.exponentBits === undefined && words.novelty < TOKEN_NOVELTY)),
+    chains: () => [[link(bpe)], [link(bpe, { ids: "whole" }), matching(9)]],
+  },
+];
+
 /** Encodes a chunk with the candidate of `auto: "lossless"` that makes it smallest; raw if none does. */
 export function encodeLossless(bytes: Uint8Array, dtype: DType, out?: Uint8Array): CodedChunk {
   const facts = chunkFacts(bytes, dtype);
   const chains = lossless.flatMap((candidate) => candidate(facts));
   // Of several results the best so far must stay, so only a single one can lie in the caller's room.
-  if (chains.length === 1) return encodeChain(bytes, dtype, chains[0]!, facts.repeats, out);
+  if (chains.length === 1 && chains[0]![0]!.codec !== zstd)
+    return encodeChain(bytes, dtype, chains[0]!, facts.repeats, out);
   let best: CodedChunk = { steps: [], payload: bytes };
+  let bestChain: readonly ChainLink[] = [];
+  let matchedBytes = Number.POSITIVE_INFINITY;
   for (const { chain, predictedBytes } of ranked(chains, bytes, facts)) {
     if (predictedBytes * (1 - SAMPLE_ERROR) > best.payload.length) break;
     const coded = encodeChain(bytes, dtype, chain, facts.repeats);
-    if (coded.payload.length < best.payload.length) best = coded;
+    if (chain.length === 1 && chain[0]!.codec === zstd) matchedBytes = coded.payload.length;
+    if (coded.payload.length < best.payload.length) {
+      best = coded;
+      bestChain = chain;
+    }
+  }
+  if (best.payload.length < NEGLIGIBLE_BYTES) return best;
+  return refined(bytes, facts, { bytes: bytes.length, best, bestChain, matchedBytes });
+}
+
+function refined(bytes: Uint8Array, facts: ChunkFacts, outcome: Outcome): CodedChunk {
+  const { dtype, repeats } = facts;
+  let { best } = outcome;
+  for (const refinement of refinements) {
+    if (!refinement.suits(facts, outcome)) continue;
+    const middle = Math.floor((bytes.length - SAMPLE_BYTES) / 32) * 16;
+    const piece =
+      facts.isText && bytes.length > WHOLE_TRIAL_BYTES
+        ? bytes.subarray(middle, middle + SAMPLE_BYTES)
+        : bytes;
+    const known =
+      piece === bytes
+        ? best.payload.length
+        : encodeChain(piece, dtype, outcome.bestChain, repeats).payload.length;
+    for (const chain of refinement.chains()) {
+      const tried = encodeChain(piece, dtype, chain, repeats);
+      if (tried.payload.length >= known) continue;
+      const coded = piece === bytes ? tried : encodeChain(bytes, dtype, chain, repeats);
+      if (coded.payload.length < best.payload.length) best = coded;
+    }
   }
   return best;
 }
@@ -153,7 +237,7 @@ function ranked(
   { dtype, repeats }: ChunkFacts,
 ): { chain: readonly ChainLink[]; predictedBytes: number }[] {
   // Repeats may lie further apart than a sample reaches.
-  if (chains.length < 2 || repeats || bytes.length <= WHOLE_TRIAL_BYTES) {
+  if (chains.length === 1 || repeats || bytes.length <= WHOLE_TRIAL_BYTES) {
     return chains.map((chain) => ({ chain, predictedBytes: 0 }));
   }
   const sample = trialSample(bytes, SAMPLE_BYTES, 16);

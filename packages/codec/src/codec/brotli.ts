@@ -1,7 +1,7 @@
 /**
  * Brotli (RFC 7932), qualities 0-11: the smallest that general codecs make of text, at the highest qualities
- * slowly. Only Node has it; nothing that is coded with it can be read in a browser, so that `auto` leaves it
- * alone.
+ * slowly. Only Node has it; nothing that is coded with it can be read in a browser, so that of the
+ * automatic policies only the one for archives takes it.
  */
 import { brotli as platformBrotli, unbrotli } from "#platform";
 import type { JsonObject } from "../bytes/json.ts";

@@ -32,6 +32,11 @@ export interface ChainLink {
   readonly parameters: JsonObject;
 }
 
+/** A link with parameters as a user would write them. Throws `UsageError` that names a wrong one. */
+export function chainLink(codec: Codec, parameters: JsonObject = {}): ChainLink {
+  return { codec, parameters: codec.parse(parameters) };
+}
+
 /** Longest chain: one byte counts it in a frame, and no sensible chain has more links. */
 export const MAX_STEPS = 8;
 

@@ -4,7 +4,7 @@
  */
 import type { DType } from "../tensor/dtype.ts";
 import { wordBytesOf } from "./planes.ts";
-import { hasRepeats, NOISE_BITS, sampleBytes } from "./sampling.ts";
+import { hasRepeatedRows, hasRepeats, NOISE_BITS, sampleBytes } from "./sampling.ts";
 
 /** Words at one place of a chunk: `wordBytes` each, the first one behind `skip` bytes. */
 export interface WordPlace {
@@ -45,6 +45,8 @@ export interface ChunkFacts {
   readonly hiddenWordBytes: 1 | 2 | 4;
   /** Whether sets of four opaque bytes come again more often than by chance. */
   readonly hiddenMatches: boolean;
+  /** Opaque bytes without control characters. */
+  readonly isText: boolean;
   /** Words that opaque bytes may be made of, where they are mostly zero or take few values. */
   readonly hiddenWords: readonly WordFacts[];
 }
@@ -57,22 +59,27 @@ const HIDDEN_WORD_BITS = 0.25;
 /** Of weights and other numbers without matches, at least 97 in 100 sets of four bytes are new. */
 const MATCHES_NOVELTY = 0.955;
 
-type HiddenFacts = Pick<ChunkFacts, "hiddenWordBytes" | "hiddenMatches" | "hiddenWords">;
-const NOTHING_HIDDEN: HiddenFacts = { hiddenWordBytes: 1, hiddenMatches: false, hiddenWords: [] };
+type HiddenFacts = Pick<ChunkFacts, "hiddenWordBytes" | "hiddenMatches" | "hiddenWords" | "isText">;
+const NOTHING_HIDDEN: HiddenFacts = {
+  hiddenWordBytes: 1,
+  hiddenMatches: false,
+  hiddenWords: [],
+  isText: false,
+};
 
 /** Looks at a chunk. */
 export function chunkFacts(bytes: Uint8Array, dtype: DType): ChunkFacts {
   const wordBytes = wordBytesOf(dtype);
-  const repeats = hasRepeats(bytes);
   const words = sampleWords(bytes, { wordBytes, skip: 0 });
   const noisy = words.placeBits.filter((bits) => bits >= NOISE_BITS).length;
   const isOpaque = wordBytes === 1 && noisy === 0;
+  const isPlain = noisy > 0 && dtype.exponentBits !== undefined && wordBytes > 1;
   return {
     dtype,
     wordBytes,
     someNoise: noisy > 0,
     allNoise: noisy === wordBytes,
-    repeats,
+    repeats: isPlain ? hasRepeatedRows(bytes) : hasRepeats(bytes),
     words,
     ...(isOpaque ? hiddenWords(bytes) : NOTHING_HIDDEN),
   };
@@ -80,6 +87,8 @@ export function chunkFacts(bytes: Uint8Array, dtype: DType): ChunkFacts {
 
 /** Words sampled: 256 equally likely values leave a novelty of 1/8, entropies are right to 0.03 bits. */
 const SAMPLED_WORDS = 2048;
+/** So many tell which alignment is the likeliest. */
+const ALIGNMENT_WORDS = 512;
 /** Taken in runs of neighbours, so that differences and repetition show. */
 const RUN_WORDS = 64;
 /** A bit per hash: two of the sampled words in a hundred collide, and count as known. */
@@ -89,11 +98,15 @@ const counts = new Uint16Array(8 * 256);
 /** n * log2(n), for entropies. */
 const weighted = Float64Array.from({ length: SAMPLED_WORDS + 1 }, (_, n) => (n < 2 ? 0 : n * Math.log2(n)));
 
-/** Samples the words at a place. */
-export function sampleWords(bytes: Uint8Array, { wordBytes, skip }: WordPlace): WordFacts {
+/** Samples the words at a place; `limit` of them at most. */
+export function sampleWords(
+  bytes: Uint8Array,
+  { wordBytes, skip }: WordPlace,
+  limit: number = SAMPLED_WORDS,
+): WordFacts {
   const available = Math.floor(Math.max(0, bytes.length - skip) / wordBytes);
-  const whole = available <= SAMPLED_WORDS;
-  const samples = Math.min(available, SAMPLED_WORDS);
+  const whole = available <= limit;
+  const samples = Math.min(available, limit);
   const runs = Math.ceil(samples / RUN_WORDS);
   // Of 8-byte words the upper half decides about differences.
   const lowBytes = wordBytes === 8 ? 4 : 0;
@@ -190,18 +203,35 @@ function ordered(word: number): number {
  * and for either width the alignment at which words are zero most often or take the fewest values.
  */
 function hiddenWords(bytes: Uint8Array): HiddenFacts {
-  const places = [4, 2].map((wordBytes) =>
-    Array.from({ length: wordBytes }, (_, skip) => sampleWords(bytes, { wordBytes, skip })),
+  const [four, two] = [4, 2].map((wordBytes) => sampleWords(bytes, { wordBytes, skip: 0 })) as [
+    WordFacts,
+    WordFacts,
+  ];
+  const quick = [4, 2].map((wordBytes) =>
+    Array.from({ length: wordBytes }, (_, skip) => sampleWords(bytes, { wordBytes, skip }, ALIGNMENT_WORDS)),
   );
-  const likeliest = places.map((words) =>
-    words.reduce((a, b) => (b.zeros - b.novelty > a.zeros - a.novelty ? b : a)),
-  );
-  const [four, two] = places.map((words) => mean(words[0]!.placeBits)) as [number, number];
+  const likeliest = quick
+    .map((words) => words.reduce((a, b) => (b.zeros - b.novelty > a.zeros - a.novelty ? b : a)))
+    .map((words) => (words.skip === 0 ? (words.wordBytes === 4 ? four : two) : sampleWords(bytes, words)));
+  const [inFour, inTwo] = [mean(four.placeBits), mean(two.placeBits)];
   const { entropyBits } = sampleBytes(bytes);
-  const hidden = entropyBits - Math.min(four, two) >= HIDDEN_WORD_BITS;
-  const hiddenWordBytes = !hidden ? 1 : two - four > HIDDEN_WORD_BITS / 2 ? 4 : 2;
-  const hiddenMatches = places[0]!.some(({ novelty }) => novelty < MATCHES_NOVELTY);
-  return { hiddenWordBytes, hiddenMatches, hiddenWords: likeliest };
+  const hidden = entropyBits - Math.min(inFour, inTwo) >= HIDDEN_WORD_BITS;
+  const hiddenWordBytes = !hidden ? 1 : inTwo - inFour > HIDDEN_WORD_BITS / 2 ? 4 : 2;
+  const hiddenMatches = [four, likeliest[0]!].some(({ novelty }) => novelty < MATCHES_NOVELTY);
+  return { hiddenWordBytes, hiddenMatches, hiddenWords: likeliest, isText: isText(bytes) };
+}
+
+/** Bytes that are looked at for control characters, from all over a chunk. */
+const TEXT_SAMPLES = 1024;
+
+function isText(bytes: Uint8Array): boolean {
+  const step = Math.max(1, bytes.length / TEXT_SAMPLES);
+  for (let at = 0; at < bytes.length; at += step) {
+    const byte = bytes[Math.floor(at)]!;
+    // Tab, line feed, form feed and carriage return are of text.
+    if (byte < 32 && (byte < 9 || byte > 13)) return false;
+  }
+  return true;
 }
 
 function mean(values: readonly number[]): number {

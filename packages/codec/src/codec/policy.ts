@@ -4,13 +4,15 @@
  *
  * Users write any of:
  *
- *   "gzip"   { "id": "gzip", "level": 9 }   ["planes", { "id": "gzip", "level": 9 }]   "none"   "auto"   { "auto": "lossless" }
+ *   "gzip"   { "id": "gzip", "level": 9 }   ["planes", { "id": "gzip", "level": 9 }]   "none"   "auto"   { "auto": "lossless" }   { "auto": "fast" }   { "auto": "archive" }
  */
 import { isJsonObject, type Json, type JsonObject } from "../bytes/json.ts";
 import { UsageError } from "../errors/errors.ts";
 import { refuseUnknownParameters } from "../quantize/parameters.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { encodeLossless } from "./auto.ts";
+import { encodeArchive } from "./auto-archive.ts";
+import { encodeFast } from "./auto-fast.ts";
 import { type CodedChunk, decodeChain, encodeChain, MAX_STEPS, type Step } from "./chain.ts";
 import type { Codec, CodecKind } from "./codec.ts";
 import { codecOf } from "./registry.ts";
@@ -18,14 +20,19 @@ import { codecOf } from "./registry.ts";
 /** A step of a chain policy; the parameters are complete. */
 export type PolicyStep = { readonly codec: string; readonly parameters: JsonObject };
 
+/** What the coding is chosen for, where the data chooses: a good size quickly, speed, or size alone. */
+export type AutomaticPolicy = "lossless" | "fast" | "archive";
+
 /** How chunks are coded. The empty chain stores them raw. */
-export type CodecPolicy = { readonly chain: readonly PolicyStep[] } | { readonly auto: "lossless" };
+export type CodecPolicy = { readonly chain: readonly PolicyStep[] } | { readonly auto: AutomaticPolicy };
 
 /** The policies that choose by the data. */
 type AutomaticCoder = (bytes: Uint8Array, dtype: DType, out?: Uint8Array) => CodedChunk;
 
-const automatic: { readonly [name in "lossless"]: AutomaticCoder } = {
+const automatic: { readonly [name in AutomaticPolicy]: AutomaticCoder } = {
   lossless: encodeLossless,
+  fast: encodeFast,
+  archive: encodeArchive,
 };
 
 const kindOrder: { readonly [kind in CodecKind]: number } = {

@@ -8,6 +8,7 @@ import { bpe } from "./bpe.ts";
 import { brotli } from "./brotli.ts";
 import { cluster } from "./cluster.ts";
 import type { Codec } from "./codec.ts";
+import { context } from "./context.ts";
 import { delta } from "./delta.ts";
 import { entropy } from "./entropy.ts";
 import { gzip } from "./gzip.ts";
@@ -37,6 +38,7 @@ export const codecs: readonly Codec[] = [
   cluster,
   pattern251,
   hierarchical,
+  context,
 ];
 
 const byId = new Map<string, Codec>(codecs.map((codec) => [codec.id, codec]));

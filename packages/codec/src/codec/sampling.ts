@@ -125,6 +125,50 @@ function isRepetitive(found: number): boolean {
   return repeated >= 4 && repeated * 8 > picked;
 }
 
+/** Words apart that `hasRepeatedRows` looks at: one in each line of a cache. */
+const ROW_STEP_WORDS = 16;
+/** Bytes that it looks through, half of them from either end. */
+const ROW_WINDOW_BYTES = 131_072;
+
+/**
+ * The same question of plain numbers, for a fifth of the time: one word in each 64 bytes is looked up among all those before. Rows that
+ * come again are found if some multiple of their length is one of 64 bytes within the windows.
+ */
+export function hasRepeatedRows(bytes: Uint8Array): boolean {
+  const skip = -bytes.byteOffset & 3;
+  if (bytes.length < skip + 64) return false;
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + skip, (bytes.length - skip) >> 2);
+  const end = words.length - 3;
+  const half = ROW_WINDOW_BYTES >> 3;
+  seen.fill(0);
+  if (end <= 2 * half) return isRepetitive(scanLines(words, 0, end));
+  const second = Math.ceil((end - half) / ROW_STEP_WORDS) * ROW_STEP_WORDS;
+  return isRepetitive(scanLines(words, 0, half) + scanLines(words, second, end));
+}
+
+/** Like `scanWindow`, of one word in `ROW_STEP_WORDS`. */
+function scanLines(words: Uint32Array, start: number, end: number): number {
+  let found = 0;
+  for (let at = start; at < end; at += ROW_STEP_WORDS) {
+    const word = words[at]!;
+    if (word === 0) continue;
+    found++;
+    const slot = Math.imul(word, 0x9e3779b1) >>> (32 - REPEAT_TABLE_BITS);
+    const earlier = seen[slot]! - 1;
+    seen[slot] = at + 1;
+    if (
+      earlier >= 0 &&
+      words[earlier] === word &&
+      words[earlier + 1] === words[at + 1] &&
+      words[earlier + 2] === words[at + 2] &&
+      words[earlier + 3] === words[at + 3]
+    ) {
+      found += 0x1_0000;
+    }
+  }
+  return found;
+}
+
 /**
  * A sample for trial encodings: two pieces of `bytes`, from its first and its last third, back to back; all
  * of it where it is no longer than `sampleBytes`. Pieces begin at multiples of `unit` bytes and are as long,

@@ -20,7 +20,7 @@ import type { DType } from "../tensor/dtype.ts";
 import type { Codec, DecodeContext, EncodeContext } from "./codec.ts";
 
 /** How the bytes are to be read: words of so many bytes, floats with so many exponent bits (0: no floats). */
-interface Words {
+export interface Words {
   readonly elementBytes: 1 | 2 | 4 | 8;
   readonly exponentBits: number;
 }
@@ -28,14 +28,14 @@ interface Words {
 const WORD_BYTES: readonly number[] = [1, 2, 4, 8];
 
 /** Words of a dtype; complex numbers are read as their parts, packed bits as bytes. */
-function wordsOf({ bits, kind, exponentBits = 0 }: DType): Words {
+export function wordsOf({ bits, kind, exponentBits = 0 }: DType): Words {
   const part = kind === "complex" ? bits / 2 : bits;
   const elementBytes = part === 16 ? 2 : part === 32 ? 4 : part === 64 ? 8 : 1;
   return { elementBytes, exponentBits: part < 8 ? 0 : exponentBits };
 }
 
 /** Words that a caller found in bytes of another dtype. */
-function parseWords(parameters: JsonObject, id: string): JsonObject {
+export function parseWords(parameters: JsonObject, id: string): JsonObject {
   refuseUnknownParameters(parameters, ["wordBytes", "exponentBits"], id);
   const { wordBytes, exponentBits } = parameters;
   if (wordBytes === undefined && exponentBits === undefined) return {};

@@ -15,6 +15,14 @@ export const builtinPresets: readonly Preset[] = [
     codec: { auto: "lossless" },
     description: "exact; the coding is chosen per chunk by the data (default)",
   }),
+  parsePreset("lossless-fast", {
+    codec: { auto: "fast" },
+    description: "exact; one fast coding of floats and of all else, at several GB/s",
+  }),
+  parsePreset("archive", {
+    codec: { auto: "archive" },
+    description: "exact; the smallest of everything there is, slowly; some of it can only be read under Node",
+  }),
   parsePreset("balanced", {
     quantizer: "fp16",
     codec: { id: "gzip", level: 6 },

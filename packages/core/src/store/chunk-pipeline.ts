@@ -19,6 +19,9 @@ import { type ChunkRef, hashKey, newPendingChunk, type OwnPack, type PendingChun
 /** Up to so many bytes of frames stay in memory and join the tail pack: a pack of one's own for less would litter the store. */
 const IN_MEMORY_BYTES = 8 * 1024 * 1024;
 
+/** Packs that are being made durable at once, at most: so much data may wait in the system's memory for the disk. */
+const SEALING_PACKS = 2;
+
 /** What becomes of a chunk once it is hashed. */
 export type ChunkSink = (hash: Uint8Array, ref: ChunkRef) => void;
 
@@ -52,6 +55,7 @@ export class ChunkPipeline {
   #writer: PackWriter | undefined;
   #ownPack: OwnPack | undefined;
   #sealed: OwnPack[] = [];
+  readonly #sealing = new Set<Promise<void>>();
 
   constructor(context: PipelineContext, signal?: AbortSignal) {
     this.#context = context;
@@ -125,6 +129,8 @@ export class ChunkPipeline {
   /** Seals the pack being written, too. Call when drained. */
   async sealPacks(): Promise<readonly OwnPack[]> {
     await this.#seal();
+    await this.#allSealed();
+    this.#check();
     return this.#sealed;
   }
 
@@ -145,6 +151,7 @@ export class ChunkPipeline {
     }
     this.#failure ??= new CancelledError("the import");
     while (this.#running.size > 0) await Promise.all(this.#running);
+    await this.#allSealed();
     // What cannot be removed is an orphan that gc removes; the failure that led here is the one to report.
     await this.#writer?.discard().catch(() => undefined);
     this.#writer = undefined;
@@ -274,12 +281,29 @@ export class ChunkPipeline {
     }
   }
 
+  /** Lets a pack be made durable while the next one is written: the disk works meanwhile, too. */
   async #seal(): Promise<void> {
-    if (this.#writer === undefined) return;
-    await this.#writer.seal();
-    this.#sealed.push(this.#ownPack!);
+    const writer = this.#writer;
+    const pack = this.#ownPack;
+    if (writer === undefined || pack === undefined) return;
     this.#writer = undefined;
     this.#ownPack = undefined;
+    while (this.#sealing.size >= SEALING_PACKS) await Promise.race(this.#sealing);
+    const sealing = writer
+      .seal()
+      .then(() => {
+        this.#sealed.push(pack);
+      })
+      .catch(async (error: unknown) => {
+        this.#failure ??= error;
+        await writer.discard().catch(() => undefined);
+      })
+      .finally(() => this.#sealing.delete(sealing));
+    this.#sealing.add(sealing);
+  }
+
+  async #allSealed(): Promise<void> {
+    while (this.#sealing.size > 0) await Promise.all(this.#sealing);
   }
 }
 

@@ -4,6 +4,7 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { decodeBpe } from "./bpe.ts";
 import { Cursor, must, SpecError } from "./bytes.ts";
+import { decodeContext } from "./context.ts";
 import { decodeLz4 } from "./lz4.ts";
 import { decodeHierarchical, decodePattern251 } from "./patterns.ts";
 import { decodeStream } from "./streams.ts";
@@ -41,6 +42,8 @@ export function decodeStep(code: number, bytes: Buffer, length: number): Buffer 
       return decodePattern251(bytes, length);
     case 16:
       return decodeHierarchical(bytes, length);
+    case 17:
+      return decodeContext(bytes, length);
     default:
       throw new SpecError(`codec code ${code} is not in section 11 of docs/format.md`);
   }
