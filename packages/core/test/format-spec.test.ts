@@ -149,10 +149,12 @@ describe("codecs", () => {
       expect(page.replaceAll(/ +/g, " ")).toMatch(
         new RegExp(`\\| [^|]*\\b${codec.code}\\b[^|]* \\| [^|]*\\b${codec.id}\\b`),
       );
-      // Many types give the same payload, and the reader is slow.
+      // Of the types with words of one kind, one is enough where a codec takes seconds over a megabyte.
+      const distinct = codec.id === "context" ? ["uint8", "bfloat16", "float32", "int64"] : undefined;
       const read = new Set<string>();
       for (const parameters of [{}, ...(variants[codec.id] ?? [])]) {
         for (const { name, bytes, type } of cases) {
+          if (distinct !== undefined && !distinct.includes(type)) continue;
           const input = Uint8Array.from(bytes);
           const coded = codec.encode(input, { dtype: dtypeOf(type) }, codec.parse(parameters));
           const payload = `${name} ${Buffer.from(coded).toString("base64")}`;
@@ -163,6 +165,7 @@ describe("codecs", () => {
         }
       }
     },
+    120_000,
   );
 
   test("frames of pattern251 that the library reads and does not write", async () => {

@@ -158,6 +158,8 @@ interface Outcome {
   readonly matchedBytes: number;
 }
 
+/** What matches must leave of an order-0 code of the bytes, for phrases to be likely. */
+const PHRASES_SAVE = 0.9;
 /** The highest level finds up to half more than the others in tables; it may overtake what is so much smaller. */
 const NEARLY_BEST = 1.1;
 /** Where repetition has left less than this, patterns of several scales have nothing to add. */
@@ -165,10 +167,22 @@ const REPETITION_LEFT = 0.015;
 /** Tokens: numbers of which at least a third are known already. */
 const TOKEN_NOVELTY = 0.65;
 
+/** Matches are the best or nearly, and because of what comes again: 8-bit weights are coded as well byte by byte, at a hundred times the speed. */
+function hasPhrases({ words }: ChunkFacts, { bytes, best, matchedBytes }: Outcome): boolean {
+  const bitsPerByte = words.placeBits.reduce((sum, bits) => sum + bits, 0) / words.placeBits.length;
+  return (
+    matchedBytes <= best.payload.length * NEARLY_BEST &&
+    matchedBytes < ((bytes * bitsPerByte) / 8) * PHRASES_SAVE
+  );
+}
+
+function isTokens({ dtype, wordBytes, words }: ChunkFacts): boolean {
+  return wordBytes > 1 && dtype.exponentBits === undefined && words.novelty < TOKEN_NOVELTY;
+}
+
 const refinements: readonly Refinement[] = [
   {
-    suits: ({ isText }, { best, matchedBytes }) =>
-      !isText && matchedBytes <= best.payload.length * NEARLY_BEST,
+    suits: (facts, outcome) => !facts.isText && hasPhrases(facts, outcome),
     chains: () => (canEncodeZstd() ? [[link(zstd, { level: 19 })]] : []),
   },
   {
@@ -176,9 +190,7 @@ const refinements: readonly Refinement[] = [
     chains: () => [[link(hierarchical)]],
   },
   {
-    suits: ({ isText, dtype, wordBytes, words }, { best, matchedBytes }) =>
-      matchedBytes <= best.payload.length * NEARLY_BEST &&
-      (isText || (wordBytes > 1 && dtype.exponentBits === undefined && words.novelty < TOKEN_NOVELTY)),
+    suits: (facts, outcome) => (facts.isText || isTokens(facts)) && hasPhrases(facts, outcome),
     chains: () => [[link(bpe)], [link(bpe, { ids: "whole" }), matching(9)]],
   },
 ];
