@@ -233,7 +233,14 @@ describe("stores that the library wrote", () => {
     };
     const used = new Set<number>();
     // One store each: equal chunks would share the frame of the first.
-    for (const preset of ["none", "fast", "lossless", ...Object.keys(codecs).map((id) => `my-${id}`)]) {
+    for (const preset of [
+      "none",
+      "fast",
+      "lossless",
+      "lossless-fast",
+      "archive",
+      ...Object.keys(codecs).map((id) => `my-${id}`),
+    ]) {
       rmSync(directory, { recursive: true, force: true });
       const spec = await withStore({ chunkElements: 8192 }, async (store, dataset) => {
         for (const [id, codec] of Object.entries(codecs)) await store.definePreset(`my-${id}`, { codec });

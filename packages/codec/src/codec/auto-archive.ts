@@ -60,14 +60,15 @@ export function encodeArchive(bytes: Uint8Array, dtype: DType): CodedChunk {
   }
   // Noise alone is left out: the context coder would take longest over it.
   if (allNoise && !repeats) return best;
-  attempt(chainLink(context));
   if (hiddenWordBytes !== 1) {
     attempt(chainLink(entropy, { wordBytes: hiddenWordBytes, exponentBits: 8 }));
-    attempt(chainLink(context, { wordBytes: hiddenWordBytes, exponentBits: 0 }));
     const skip = firstFloat(bytes, hiddenWordBytes);
     attempt(chainLink(context, { wordBytes: hiddenWordBytes, exponentBits: 8, skip }));
   }
-  if (hasMatches) attempt(chainLink(context, { wordBytes: wordBytesOf(dtype), exponentBits: 0 }));
+  // Bytes for what has matches, and what has no other model.
+  const wordBytes = hiddenWordBytes === 1 ? wordBytesOf(dtype) : hiddenWordBytes;
+  if (hasMatches || hiddenWordBytes === 1) attempt(chainLink(context));
+  if (hasMatches && wordBytes > 1) attempt(chainLink(context, { wordBytes, exponentBits: 0 }));
   const first = best.steps[0]?.code;
   if (first === sparse.code) attempt(chainLink(sparse), chainLink(context));
   if (first === cluster.code) attempt(chainLink(cluster), chainLink(context));

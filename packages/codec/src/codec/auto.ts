@@ -200,7 +200,7 @@ export function encodeLossless(bytes: Uint8Array, dtype: DType, out?: Uint8Array
   const facts = chunkFacts(bytes, dtype);
   const chains = lossless.flatMap((candidate) => candidate(facts));
   // Of several results the best so far must stay, so only a single one can lie in the caller's room.
-  if (chains.length === 1 && chains[0]![0]!.codec !== zstd)
+  if (chains.length === 1 && !isMatching(chains[0]!))
     return encodeChain(bytes, dtype, chains[0]!, facts.repeats, out);
   let best: CodedChunk = { steps: [], payload: bytes };
   let bestChain: readonly ChainLink[] = [];
@@ -208,7 +208,7 @@ export function encodeLossless(bytes: Uint8Array, dtype: DType, out?: Uint8Array
   for (const { chain, predictedBytes } of ranked(chains, bytes, facts)) {
     if (predictedBytes * (1 - SAMPLE_ERROR) > best.payload.length) break;
     const coded = encodeChain(bytes, dtype, chain, facts.repeats);
-    if (chain.length === 1 && chain[0]!.codec === zstd) matchedBytes = coded.payload.length;
+    if (isMatching(chain)) matchedBytes = coded.payload.length;
     if (coded.payload.length < best.payload.length) {
       best = coded;
       bestChain = chain;
@@ -216,6 +216,10 @@ export function encodeLossless(bytes: Uint8Array, dtype: DType, out?: Uint8Array
   }
   if (best.payload.length < NEGLIGIBLE_BYTES) return best;
   return refined(bytes, facts, { bytes: bytes.length, best, bestChain, matchedBytes });
+}
+
+function isMatching([first, second]: readonly ChainLink[]): boolean {
+  return second === undefined && (first?.codec === zstd || first?.codec === gzip);
 }
 
 function refined(bytes: Uint8Array, facts: ChunkFacts, outcome: Outcome): CodedChunk {
