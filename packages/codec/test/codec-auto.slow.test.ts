@@ -53,6 +53,7 @@ const auto = parsePolicy("auto");
 const others = [
   "planes",
   "zstd",
+  { id: "zstd", level: 19 },
   "gzip",
   "lz4",
   "rle",

@@ -39,8 +39,8 @@ export function codeFloats(coder: BitCoder, words: Uint32Array, layout: FloatLay
   const lowest = Math.max(0, top - STEPS + 1);
   const escapes = new ContextMixer(1, 8 + 16 * 256, 1, 1, COUNT_LIMIT, SPEED);
   const signs = new ContextMixer(4, 256, 1, 16, COUNT_LIMIT, SPEED);
-  const steps = new ContextMixer(9, 4096, 32, 64, COUNT_LIMIT, SPEED);
-  const mantissas = new ContextMixer(5, DISTANCES * MANTISSA_NODES, 32, 64, COUNT_LIMIT, SPEED);
+  const steps = new ContextMixer(9, 4096, 32, 8, COUNT_LIMIT, SPEED);
+  const mantissas = new ContextMixer(5, DISTANCES * MANTISSA_NODES, 32, 8, COUNT_LIMIT, SPEED);
   // Per column: mean magnitude, mean value, and the last word's exponent and sign (exponent << 2 | escape << 1 | sign).
   const magnitudes = new Int32Array(stride);
   const values = new Int32Array(stride);
@@ -121,7 +121,7 @@ export function codeFloats(coder: BitCoder, words: Uint32Array, layout: FloatLay
         slots[6] = (((fromLast << 4) | fromUp) << 4) | near4(step - (lastButOne >> 2));
         slots[7] = distance(scale - rowScale);
         slots[8] = ((fromColumn >> 1) << 5) | (columnBias << 1) | agreesColumn;
-        const here = steps.code(coder, givenExponent >= step ? 1 : 0, top - step, fromProduct >> 1);
+        const here = steps.code(coder, givenExponent >= step ? 1 : 0, top - step, fromProduct >> 4);
         if (here === 1) {
           exponent = step;
           break;
@@ -146,7 +146,7 @@ export function codeFloats(coder: BitCoder, words: Uint32Array, layout: FloatLay
       slots[3] = rowAt + node;
       slots[4] = columnAt + node;
       const given = (word >>> (modelledBits - 1 - bit)) & 1;
-      const coded = mantissas.code(coder, given, Math.min(31, node), fromProduct >> 1);
+      const coded = mantissas.code(coder, given, Math.min(31, node), fromProduct >> 4);
       mantissa = 2 * mantissa + coded;
       hash = Math.imul(hash, 0x2c1b_3c6d) + coded + 1;
     }

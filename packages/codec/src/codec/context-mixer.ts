@@ -66,7 +66,7 @@ export class ContextMixer {
     this.slots = new Int32Array(inputs);
     this.#table = new Int32Array(inputs * slots);
     this.#tableSlots = slots;
-    const weight = Math.floor(78_643 / inputs);
+    const weight = Math.floor(65_536 / inputs);
     this.#first = new Int32Array(first * inputs).fill(weight);
     this.#second = new Int32Array(second * inputs).fill(weight);
     this.#inputs = new Int32Array(inputs);

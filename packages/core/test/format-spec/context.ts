@@ -84,7 +84,7 @@ class Mixer {
     this.#sizes = sizes;
     this.#p = Array.from({ length: inputs }, () => new Int32Array(slots).fill(2 ** 21));
     this.#uses = Array.from({ length: inputs }, () => new Uint8Array(slots));
-    const first = floor(78643 / inputs);
+    const first = floor(65536 / inputs);
     this.#weights = [
       new Int32Array(sets[0] * inputs).fill(first),
       new Int32Array(sets[1] * inputs).fill(first),
@@ -290,8 +290,8 @@ function floatWords(
     new Mixer(bits, { inputs, slots, sets, limit: 255, speed: 4 });
   const escapes = mixer(1, 8 + 256, [1, 1]);
   const signs = mixer(4, 256, [1, 16]);
-  const steps = mixer(9, 4096, [32, 64]);
-  const mantissas = mixer(5, 65536, [32, 64]);
+  const steps = mixer(9, 4096, [32, 8]);
+  const mantissas = mixer(5, 65536, [32, 8]);
   const lowest = max(0, top - 23);
   let [near, row, all, rowValue] = [2 ** 20, 2 ** 20, 2 ** 20, 0];
   let last: Known = { exponent: top, sign: 0, escaped: 0 };
@@ -348,7 +348,7 @@ function floatWords(
           distance(scale - r),
           32 * floor(fromColumn / 2) + 2 * columnBias + agrees(columnSign),
         ];
-        if (steps.bit(slots, top - step, floor(fromProduct / 2)) === 1) {
+        if (steps.bit(slots, top - step, floor(fromProduct / 16)) === 1) {
           exponent = step;
           break;
         }
@@ -363,7 +363,7 @@ function floatWords(
       const k = bit < 4 ? node : 16 * bit + (node % 16);
       const first = bit < 4 ? 32 * exponent + 2 * node + sign : hash >>> 16;
       const slots = [first, ...scaled.map((at) => 512 * at + k)];
-      const coded = mantissas.bit(slots, min(31, k), floor(scaled[0]! / 2));
+      const coded = mantissas.bit(slots, min(31, k), floor(scaled[0]! / 16));
       node = 2 * node + coded;
       hash = (times32(hash, 0x2c1b3c6d) + coded + 1) % 2 ** 32;
     }
