@@ -1,7 +1,8 @@
 /**
  * `auto: "lossless"`: the chain is chosen per chunk by the data. Candidates are ruled in or out by facts of a
  * sample (chunk-facts.ts); where several stay, each encodes a sample, and those that come near the best one
- * encode all of it. On plain weights one candidate stays and nothing is tried.
+ * encode all of it. On plain weights one candidate stays and nothing is tried. Every candidate decodes in a browser, too,
+ * so brotli, which saves a few percent more on tables of small numbers, is left to `archive`.
  *
  * To add a coder, add a candidate: what it is good for, and its chain.
  */
@@ -69,13 +70,16 @@ const lossless: readonly Candidate[] = [
       ? [[link(planes)]]
       : [],
 
+  // Numbers in opaque bytes. Planes need no alignment, and each has a table of its own.
   ({ hiddenWordBytes: wordBytes }) =>
-    wordBytes > 1 ? [[link(entropy, { wordBytes, exponentBits: 8 })]] : [],
+    wordBytes > 1
+      ? [[link(entropy, { wordBytes, exponentBits: 8 })], [link(planes, { wordBytes, rotate: false })]]
+      : [],
 
   // Matches. In tables of numbers that come again the high level finds up to a third more, and such chunks are
   // few; in text it is a twentieth, for five times the time. Without matches all levels are fast.
   (facts) => {
-    if ((facts.someNoise || isPlainOpaque(facts)) && !facts.repeats) return [];
+    if ((facts.someNoise || !facts.phrases || isPlainOpaque(facts)) && !facts.repeats) return [];
     if (facts.wordBytes > 1) return [[matching(3)]];
     return [[matching(isTable(facts) ? 15 : 9)]];
   },
@@ -137,6 +141,9 @@ const WHOLE_TRIAL_BYTES = 65_536;
 const SAMPLE_BYTES = 32_768;
 /** By how much a sample may mislead: tables weigh more in it, and chunks are not the same everywhere. */
 const SAMPLE_ERROR = 0.15;
+/** Of chunks that shrink to an eighth little is information, and where that lies samples often miss. */
+const SMALL_FACTOR = 8;
+const SMALL_SAMPLE_ERROR = 0.5;
 
 /** Below this many bytes a sample's result says little, and all of the chunk is encoded quickly. */
 const NEGLIGIBLE_BYTES = 512;
@@ -206,7 +213,9 @@ export function encodeLossless(bytes: Uint8Array, dtype: DType, out?: Uint8Array
   let bestChain: readonly ChainLink[] = [];
   let matchedBytes = Number.POSITIVE_INFINITY;
   for (const { chain, predictedBytes } of ranked(chains, bytes, facts)) {
-    if (predictedBytes * (1 - SAMPLE_ERROR) > best.payload.length) break;
+    const smallest = best.payload.length;
+    const error = smallest * SMALL_FACTOR < bytes.length ? SMALL_SAMPLE_ERROR : SAMPLE_ERROR;
+    if (predictedBytes * (1 - error) > smallest) break;
     const coded = encodeChain(bytes, dtype, chain, facts.repeats);
     if (isMatching(chain)) matchedBytes = coded.payload.length;
     if (coded.payload.length < best.payload.length) {

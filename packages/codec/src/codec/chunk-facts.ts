@@ -4,7 +4,7 @@
  */
 import type { DType } from "../tensor/dtype.ts";
 import { wordBytesOf } from "./planes.ts";
-import { hasRepeatedRows, hasRepeats, NOISE_BITS, sampleBytes } from "./sampling.ts";
+import { hasPhrases, hasRepeatedRows, hasRepeats, NOISE_BITS, sampleBytes } from "./sampling.ts";
 
 /** Words at one place of a chunk: `wordBytes` each, the first one behind `skip` bytes. */
 export interface WordPlace {
@@ -36,6 +36,8 @@ export interface ChunkFacts {
   /** Every byte of the words is noise. */
   readonly allNoise: boolean;
   readonly repeats: boolean;
+  /** Sequences of bytes come again; asked of 8-bit numbers only, else true. */
+  readonly phrases: boolean;
   /** Facts about the words of the dtype. */
   readonly words: WordFacts;
   /**
@@ -72,14 +74,17 @@ export function chunkFacts(bytes: Uint8Array, dtype: DType): ChunkFacts {
   const wordBytes = wordBytesOf(dtype);
   const words = sampleWords(bytes, { wordBytes, skip: 0 });
   const noisy = words.placeBits.filter((bits) => bits >= NOISE_BITS).length;
-  const isOpaque = wordBytes === 1 && noisy === 0;
+  // Bytes of unknown meaning, as literal runs of files are stored.
+  const isOpaque = dtype.name === "uint8" && noisy === 0;
   const isPlain = noisy > 0 && dtype.exponentBits !== undefined && wordBytes > 1;
+  const phrases = wordBytes > 1 || isOpaque || hasPhrases(bytes);
   return {
     dtype,
     wordBytes,
     someNoise: noisy > 0,
     allNoise: noisy === wordBytes,
-    repeats: isPlain ? hasRepeatedRows(bytes) : hasRepeats(bytes),
+    repeats: phrases && (isPlain ? hasRepeatedRows(bytes) : hasRepeats(bytes)),
+    phrases,
     words,
     ...(isOpaque ? hiddenWords(bytes) : NOTHING_HIDDEN),
   };

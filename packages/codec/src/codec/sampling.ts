@@ -169,6 +169,48 @@ function scanLines(words: Uint32Array, start: number, end: number): number {
   return found;
 }
 
+/** Runs and bytes in a run that `hasPhrases` looks at. */
+const PHRASE_RUNS = 64;
+const PHRASE_RUN_BYTES = 96;
+/** Bytes of a phrase: of numbers without pattern so many never come again by chance. */
+const PHRASE_BYTES = 6;
+const PHRASE_TABLE_BITS = 13;
+const phraseStarts = new Uint32Array(1 << PHRASE_TABLE_BITS);
+const phraseEnds = new Uint16Array(1 << PHRASE_TABLE_BITS);
+/** One in so many places must begin a phrase known already, for matches to save anything worth their time. */
+const PHRASE_SHARE = 200;
+
+/**
+ * Whether sequences of bytes come again, near or far: what coders of matches live on, and what any repetition
+ * consists of. Runs lie at uneven distances, so that no period escapes by falling between them.
+ */
+export function hasPhrases(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const whole = bytes.length <= PHRASE_RUNS * PHRASE_RUN_BYTES;
+  const runs = whole ? 1 : PHRASE_RUNS;
+  const runBytes = whole ? bytes.length : PHRASE_RUN_BYTES;
+  const room = (bytes.length - runs * runBytes) / runs;
+  phraseStarts.fill(0);
+  phraseEnds.fill(0);
+  let known = 0;
+  let asked = 0;
+  for (let run = 0; run < runs; run++) {
+    const shift = (Math.imul(run + 1, 0x9e3779b1) >>> 0) / 2 ** 32;
+    const first = run * runBytes + Math.floor((run + shift) * room);
+    const last = first + runBytes - PHRASE_BYTES;
+    for (let at = first; at <= last; at++) {
+      const start = view.getUint32(at, true);
+      const end = view.getUint16(at + 4, true);
+      const slot = Math.imul(start ^ Math.imul(end, 0x85ebca6b), 0x9e3779b1) >>> (32 - PHRASE_TABLE_BITS);
+      if (phraseStarts[slot] === start && phraseEnds[slot] === end) known++;
+      phraseStarts[slot] = start;
+      phraseEnds[slot] = end;
+      asked++;
+    }
+  }
+  return known * PHRASE_SHARE > asked;
+}
+
 /**
  * A sample for trial encodings: two pieces of `bytes`, from its first and its last third, back to back; all
  * of it where it is no longer than `sampleBytes`. Pieces begin at multiples of `unit` bytes and are as long,

@@ -3,7 +3,7 @@
  * with such an object plus one line in `registry.ts`.
  */
 import type { JsonObject } from "../model/entry.ts";
-import type { FilePlan, PlanPart, Source } from "../model/plan.ts";
+import type { DerivedTensor, FilePlan, PlanPart, Source } from "../model/plan.ts";
 
 /** Bytes from the start of a file that formats may look at to recognise it. */
 export const HEAD_BYTES = 256;
@@ -17,9 +17,17 @@ export type Claim = "name" | "content";
 /** What a format found in a file: parts from 0 to the file's size, in order, without holes. */
 export interface FormatPlan {
   readonly parts: readonly PlanPart[];
+  /** Tensors that are no byte range of the file. Names are unique over parts and derived tensors. */
+  readonly derived?: readonly DerivedTensor[];
   readonly metadata?: JsonObject;
   /** Names of files in the same folder that belong to this one: importing it imports them. */
   readonly companions?: readonly string[];
+  /**
+   * Parts of companions (by name) that only this file can tell, because it names the tensors in them: in place of
+   * what the companion's own format would find. Like `parts`: in order, without holes, the whole companion, whose
+   * size in bytes is the argument. Throws `InvalidFileError` when a tensor lies outside it.
+   */
+  readonly companionParts?: ReadonlyMap<string, (bytes: number) => readonly PlanPart[]>;
   /** Checks the plans of the companions (by name) against this file. Throws `InvalidFileError`. */
   readonly check?: (companions: ReadonlyMap<string, FilePlan>) => void;
 }

@@ -29,9 +29,17 @@ export interface OpenSource extends Source {
 }
 
 /**
- * A byte range of a file: the elements of a tensor (row-major, little-endian), or bytes kept as they are. Offsets
- * and sizes in bytes.
+ * How elements lie in a file where that is not row-major and little-endian. What is stored is always row-major and
+ * little-endian, so that a tensor is the same whatever file it comes from; an export lays it out again.
  */
+export interface PartLayout {
+  /** Every element (of a complex dtype: every component) has its most significant byte first. */
+  readonly bigEndian?: boolean;
+  /** The first axis varies fastest (Fortran order). */
+  readonly columnMajor?: boolean;
+}
+
+/** A byte range of a file: the elements of a tensor, or bytes kept as they are. Offsets and sizes in bytes. */
 export type PlanPart =
   | {
       readonly kind: "tensor";
@@ -40,8 +48,32 @@ export type PlanPart =
       readonly shape: readonly number[];
       readonly offset: number;
       readonly bytes: number;
+      /** Absent: row-major, little-endian. */
+      readonly layout?: PartLayout;
+      /** What the file says about this tensor; becomes the record's metadata. */
+      readonly metadata?: JsonObject;
     }
   | { readonly kind: "literal"; readonly offset: number; readonly bytes: number };
+
+/**
+ * A tensor of a file whose elements are no byte range of it: packed, compressed, strided, or a second name for bytes
+ * that another part holds. It becomes a record, stored (and shared) like any other, beside the file's own bytes,
+ * and takes no part in writing the file back.
+ */
+export interface DerivedTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Bytes of all elements. */
+  readonly bytes: number;
+  readonly metadata?: JsonObject;
+  /**
+   * The elements, row-major and little-endian, in pieces of any length that are together exactly `bytes` long; a
+   * piece is valid until the next one is asked for. May be called again, for a second pass. Memory is bounded, whatever
+   * the file says. Throws `InvalidFileError` where the file does not hold what its plan promised.
+   */
+  elements(source: Source): AsyncIterable<Uint8Array>;
+}
 
 /** One file of an import. */
 export interface FilePlan {
@@ -52,6 +84,8 @@ export interface FilePlan {
   readonly bytes: number;
   /** In order, without holes, from 0 to `bytes`. Tensors of zero bytes are parts too; an empty file has none. */
   readonly parts: readonly PlanPart[];
+  /** Tensors that are no byte range of the file. Names are unique over parts and derived tensors. */
+  readonly derived?: readonly DerivedTensor[];
   /** What the file says about itself (safetensors: `__metadata__`). */
   readonly metadata?: JsonObject;
   /**
