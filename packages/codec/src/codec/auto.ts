@@ -106,14 +106,36 @@ const lossless: readonly Candidate[] = [
 
   // Sorted, smooth or slowly changing numbers.
   ({ words, wordBytes }) => {
-    const codedBits = words.placeBits.reduce((sum, bits) => sum + bits, 0);
-    if (wordBytes === 1 || words.differenceBits + DIFFERENCE_SAVING_BITS > codedBits) return [];
+    if (wordBytes === 1 || words.differenceBits + DIFFERENCE_SAVING_BITS > codedBits(words)) return [];
     return [
       [link(delta), link(planes)],
       [link(delta), link(bitshuffle), matching(3)],
     ];
   },
+
+  // Pictures, recordings, tables: integers near those of the same channel or column before them.
+  (facts) => {
+    const { nearest, words } = facts;
+    if (!isIntegers(facts) || nearest === undefined || nearest.bits > codedBits(words)) return [];
+    const difference = link(delta, { stride: nearest.stride });
+    return [
+      [difference, link(planes)],
+      [difference, link(bitshuffle), matching(3)],
+    ];
+  },
+
+  // Integers that use few of their bits, or some of them seldom.
+  (facts) => (isIntegers(facts) && facts.wordBytes > 1 ? [[link(bitshuffle), matching(3)]] : []),
 ];
+
+/** Order-0 entropy of the bytes of a word, one by one. */
+function codedBits({ placeBits }: WordFacts): number {
+  return placeBits.reduce((sum, bits) => sum + bits, 0);
+}
+
+function isIntegers({ dtype, allNoise }: ChunkFacts): boolean {
+  return (dtype.kind === "int" || dtype.kind === "uint") && !allNoise;
+}
 
 function isSparse({ wordBytes, zeros }: WordFacts): boolean {
   return zeros > (wordBytes === 1 ? MANY_ZEROS : SOME_ZEROS);
@@ -144,6 +166,9 @@ const SAMPLE_ERROR = 0.15;
 /** Of chunks that shrink to an eighth little is information, and where that lies samples often miss. */
 const SMALL_FACTOR = 8;
 const SMALL_SAMPLE_ERROR = 0.5;
+
+/** By how much tables of phrases make a piece look worse than the chunk. */
+const PIECE_ERROR = 0.04;
 
 /** Below this many bytes a sample's result says little, and all of the chunk is encoded quickly. */
 const NEGLIGIBLE_BYTES = 512;
@@ -176,7 +201,7 @@ const TOKEN_NOVELTY = 0.65;
 
 /** Matches are the best or nearly, and because of what comes again: 8-bit weights are coded as well byte by byte, at a hundred times the speed. */
 function hasPhrases({ words }: ChunkFacts, { bytes, best, matchedBytes }: Outcome): boolean {
-  const bitsPerByte = words.placeBits.reduce((sum, bits) => sum + bits, 0) / words.placeBits.length;
+  const bitsPerByte = codedBits(words) / words.placeBits.length;
   return (
     matchedBytes <= best.payload.length * NEARLY_BEST &&
     matchedBytes < ((bytes * bitsPerByte) / 8) * PHRASES_SAVE
@@ -247,7 +272,7 @@ function refined(bytes: Uint8Array, facts: ChunkFacts, outcome: Outcome): CodedC
         : encodeChain(piece, dtype, outcome.bestChain, repeats).payload.length;
     for (const chain of refinement.chains()) {
       const tried = encodeChain(piece, dtype, chain, repeats);
-      if (tried.payload.length >= known) continue;
+      if (tried.payload.length * (piece === bytes ? 1 : 1 - PIECE_ERROR) >= known) continue;
       const coded = piece === bytes ? tried : encodeChain(bytes, dtype, chain, repeats);
       if (coded.payload.length < best.payload.length) best = coded;
     }

@@ -26,6 +26,13 @@ export interface WordFacts extends WordPlace {
   readonly differenceBits: number;
 }
 
+/** How near the words of a chunk are to earlier ones: at the distance (in words) where they are nearest. */
+export interface NearestFacts {
+  readonly stride: number;
+  /** Mean length in bits of the differences. */
+  readonly bits: number;
+}
+
 /** What is known of a chunk before anything is tried. */
 export interface ChunkFacts {
   readonly dtype: DType;
@@ -40,6 +47,8 @@ export interface ChunkFacts {
   readonly phrases: boolean;
   /** Facts about the words of the dtype. */
   readonly words: WordFacts;
+  /** Not asked of plain floats (undefined): their neighbours tell nothing. */
+  readonly nearest: NearestFacts | undefined;
   /**
    * For bytes that look like 2- or 4-byte numbers though their dtype does not say so (weights inside an
    * opaque file); else 1.
@@ -86,6 +95,7 @@ export function chunkFacts(bytes: Uint8Array, dtype: DType): ChunkFacts {
     repeats: phrases && (isPlain ? hasRepeatedRows(bytes) : hasRepeats(bytes)),
     phrases,
     words,
+    nearest: isPlain || wordBytes === 8 || dtype.bits < 8 ? undefined : nearestWords(bytes, wordBytes),
     ...(isOpaque ? hiddenWords(bytes) : NOTHING_HIDDEN),
   };
 }
@@ -191,6 +201,37 @@ function entropyOf(place: number, samples: number): number {
   // Miller and Madow's correction, as in sampling.ts.
   const bias = (distinct - 1) / (2 * samples * Math.LN2);
   return Math.min(8, Math.log2(samples) - sum / samples + bias);
+}
+
+/** Channels and columns that tables, pictures and recordings usually have. */
+const STRIDES = [1, 2, 3, 4, 6, 8] as const;
+const STRIDE_RUNS = 16;
+const STRIDE_RUN_WORDS = 32;
+
+/** The stride at which integers of up to 4 bytes differ least. */
+function nearestWords(bytes: Uint8Array, wordBytes: number): NearestFacts | undefined {
+  const available = Math.floor(bytes.length / wordBytes) - 8;
+  if (available < STRIDE_RUNS * STRIDE_RUN_WORDS) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const shift = 32 - 8 * wordBytes;
+  const wordAt = (index: number): number => {
+    if (wordBytes === 1) return bytes[index]!;
+    return wordBytes === 2 ? view.getUint16(2 * index, true) : view.getInt32(4 * index, true);
+  };
+  const sums = STRIDES.map(() => 0);
+  for (let run = 0; run < STRIDE_RUNS; run++) {
+    const first = 8 + Math.floor((run * (available - STRIDE_RUN_WORDS)) / (STRIDE_RUNS - 1));
+    for (let index = first; index < first + STRIDE_RUN_WORDS; index++) {
+      const word = wordAt(index);
+      for (let which = 0; which < STRIDES.length; which++) {
+        // Differences wrap around, as the codec's do.
+        const difference = ((word - wordAt(index - STRIDES[which]!)) << shift) >> shift;
+        sums[which]! += difference === 0 ? 0 : bitLength(difference);
+      }
+    }
+  }
+  const least = sums.indexOf(Math.min(...sums));
+  return { stride: STRIDES[least]!, bits: sums[least]! / (STRIDE_RUNS * STRIDE_RUN_WORDS) };
 }
 
 /** Bits of a difference, its sign included. */
