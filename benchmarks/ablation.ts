@@ -5,12 +5,13 @@
 import { basename, join } from "node:path";
 import { type CodecPolicy, parsePolicy, ready, sha256, toHex } from "@tensorcask/codec";
 import { openStore } from "@tensorcask/core";
+import { type Chunk, FrameBench, randomWords } from "@tensorcask/samples";
 import { formatBytes, formatRatio } from "@tensorcask/stats";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
 import { requireEqualFiles } from "./bytes-equal.ts";
-import { type Chunk, chunksOfFile, FrameBench, tensorsOfFile } from "./chunks.ts";
-import { findRealFiles, findRealModels, type RealModel } from "./data.ts";
-import { randomWords, writeNormalModel } from "./normal.ts";
+import { chunksOfFile, tensorsOfFile } from "./chunks.ts";
+import { writeNormalModel } from "./normal.ts";
+import { findRealFiles, findRealModels, type RealModel } from "./real-files.ts";
 import { storeBytes } from "./scratch.ts";
 import { collectGarbage, cpuSeconds, megabytesPerSecond, milliseconds, quantile, seconds } from "./timing.ts";
 

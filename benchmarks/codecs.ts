@@ -3,22 +3,21 @@
  * is used again: ratio, speed both ways, and how many times faster than zstd -3 of the same bytes in the same rounds.
  */
 import { readFileSync } from "node:fs";
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import {
   codecs as allCodecs,
   builtinPresets,
   type CodecPolicy,
   dtypeOf,
-  equalBytes,
   parsePolicy,
   ready,
-  toFloat32,
 } from "@tensorcask/codec";
 import { bufferSource, planSource } from "@tensorcask/core";
+import { chunksOf, FrameBench, generateSample } from "@tensorcask/samples";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
-import { chunksOf, FrameBench } from "./chunks.ts";
-import { findRealModels, seededModel } from "./data.ts";
-import { randomWords } from "./normal.ts";
+import { orderZeroBounds } from "./bounds.ts";
+import { codecPeers, REFERENCE } from "./codec-peers.ts";
+import { seededModel } from "./normal.ts";
+import { findRealModels } from "./real-files.ts";
 import { collectGarbage, median, megabytesPerSecond, seconds, speedup, times } from "./timing.ts";
 
 const SMALL_MEBIBYTES = 8;
@@ -88,48 +87,6 @@ async function normals(
   return Buffer.concat(matrices.map(({ offset, bytes }) => file.subarray(offset, offset + bytes)));
 }
 
-/** Normals as float8_e4m3fn, scaled as such checkpoints are: the largest of a tensor becomes 448, the largest number there is. */
-function fp8Normals(bytes: number): Uint8Array {
-  const codeOf = nearestFp8();
-  const random = randomWords(8);
-  const values = new Float32Array(bytes);
-  let largest = 0;
-  for (let at = 0; at < bytes; at += 2) {
-    const radius = Math.sqrt(-2 * Math.log((random() + 1) / 2 ** 32));
-    const angle = (random() / 2 ** 32) * 2 * Math.PI;
-    values[at] = radius * Math.cos(angle);
-    values[at + 1] = radius * Math.sin(angle);
-    largest = Math.max(largest, radius);
-  }
-  const scale = 448 / largest;
-  for (let at = 0; at < bytes; at++) values[at]! *= scale;
-  const halves = new Uint16Array(values.buffer);
-  return Uint8Array.from({ length: bytes }, (_, at) => codeOf[halves[2 * at + 1]!]!);
-}
-
-/** The nearest float8_e4m3fn of each float32, by its upper half. */
-function nearestFp8(): Uint8Array {
-  const codes = Uint8Array.from({ length: 256 }, (_, code) => code);
-  const values = toFloat32(dtypeOf("float8_e4m3fn"), codes);
-  const known = [...codes].filter((code) => Number.isFinite(values[code]));
-  const order = known.filter((code) => code !== 128).sort((a, b) => values[a]! - values[b]!);
-  const word = new Uint32Array(1);
-  const float = new Float32Array(word.buffer);
-  return Uint8Array.from({ length: 65_536 }, (_, upper) => {
-    // The middle of all float32 that share this half.
-    word[0] = upper * 65_536 + 32_768;
-    const value = float[0]!;
-    let low = 0;
-    for (let high = order.length - 1; low < high; ) {
-      const middle = (low + high) >> 1;
-      const between = (values[order[middle]!]! + values[order[middle + 1]!]!) / 2;
-      if (value > between) low = middle + 1;
-      else high = middle;
-    }
-    return order[low]!;
-  });
-}
-
 /** bfloat16 words as the upper halves of float32. */
 function widened(bf16: Uint8Array): Uint8Array {
   const halves = new Uint16Array(bf16.slice().buffer);
@@ -159,7 +116,11 @@ async function inputs(setting: Setting, mebibytes: number): Promise<Input[]> {
     { name: "fp32 normals", dtype: "float32", bytes: await normals(setting, "float32", mebibytes) },
     { name: "fp32 holding bf16", dtype: "float32", bytes: widened(bf16.subarray(0, bf16.length / 2)) },
     { name: "fp16 normals", dtype: "float16", bytes: await normals(setting, "float16", mebibytes) },
-    { name: "fp8 e4m3 normals", dtype: "float8_e4m3fn", bytes: fp8Normals(mebibytes * 2 ** 20) },
+    {
+      name: "fp8 e4m3 normals",
+      dtype: "float8_e4m3fn",
+      bytes: (await generateSample("weights-fp8", 8, mebibytes * 2 ** 20)).data,
+    },
   ];
 }
 
@@ -189,21 +150,24 @@ interface Measured {
   readonly decode: readonly number[];
 }
 
-const PEER = "zstd -3";
-
 /** A coder as it is raced: each direction once. */
 interface Racer {
   readonly name: string;
   readonly bytes: number;
-  readonly encode: () => void;
-  readonly decode: () => void;
+  readonly encode: () => Promise<void> | void;
+  readonly decode: () => Promise<void> | void;
 }
 
 async function measure(setting: Setting, input: Input, rounds: number): Promise<Measured[]> {
   const chunks = chunksOf(input.dtype, input.bytes);
   const bench = new FrameBench(chunks);
-  const racers: Racer[] = [zstdRacer(input)];
+  const racers: Racer[] = [];
   const slow: Measured[] = [];
+  for (const peer of await codecPeers(input.bytes, dtypeOf(input.dtype).bits / 8)) {
+    const encode = await seconds(peer.encode);
+    if (input.bytes.length / 1e6 / encode > SLOW_MEGABYTES) racers.push(peer);
+    else slow.push(await onceMeasured(peer, input, encode));
+  }
   for (const coder of coders()) {
     setting.say(`codecs: ${input.name}, ${coder.name}`);
     const tried = await tryOut(input, coder);
@@ -233,15 +197,16 @@ async function measure(setting: Setting, input: Input, rounds: number): Promise<
   return [...raced, ...slow];
 }
 
-function zstdRacer(input: Input): Racer {
-  const level = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
-  const packed = zstdCompressSync(input.bytes, level);
-  if (!equalBytes(zstdDecompressSync(packed), input.bytes)) throw new Error("zstd gave other bytes back");
+/** A peer too slow for the race, by what it took once. */
+async function onceMeasured(peer: Racer, input: Input, encode: number): Promise<Measured> {
+  const decode = await seconds(peer.decode);
+  const bytes = input.bytes.length;
   return {
-    name: PEER,
-    bytes: packed.length,
-    encode: () => void zstdCompressSync(input.bytes, level),
-    decode: () => void zstdDecompressSync(packed),
+    coder: `${peer.name} **`,
+    ratio: bytes / peer.bytes,
+    bytes,
+    encode: [encode],
+    decode: [decode],
   };
 }
 
@@ -269,7 +234,7 @@ async function tryOut(input: Input, { name, policy }: Coder): Promise<Measured |
 }
 
 function table(input: Input, all: readonly Measured[]): Table {
-  const peer = all.find(({ coder }) => coder === PEER)!;
+  const peer = all.find(({ coder }) => coder === REFERENCE)!;
   const factor = (one: Measured, way: "encode" | "decode"): string =>
     times(speedup(one[way], peer[way]) * (one.bytes / peer.bytes));
   return {
@@ -282,19 +247,26 @@ function table(input: Input, all: readonly Measured[]): Table {
       right("encode / zstd -3"),
       right("decode / zstd -3"),
     ],
-    rows: all.map((one) => [
-      one.coder,
-      one.ratio.toFixed(4),
-      megabytesPerSecond(one.bytes, median(one.encode)),
-      megabytesPerSecond(one.bytes, median(one.decode)),
-      factor(one, "encode"),
-      factor(one, "decode"),
-    ]),
+    rows: [
+      ...orderZeroBounds(input.dtype, input.bytes).map(({ name, bytes }) => [
+        name,
+        (input.bytes.length / bytes).toFixed(4),
+        ...["", "", "", ""],
+      ]),
+      ...all.map((one) => [
+        one.coder,
+        one.ratio.toFixed(4),
+        megabytesPerSecond(one.bytes, median(one.encode)),
+        megabytesPerSecond(one.bytes, median(one.decode)),
+        factor(one, "encode"),
+        factor(one, "decode"),
+      ]),
+    ],
   };
 }
 
 function targetRows(input: Input, all: readonly Measured[]): string[][] {
-  const peer = all.find(({ coder }) => coder === PEER)!;
+  const peer = all.find(({ coder }) => coder === REFERENCE)!;
   return (targets[input.name] ?? []).flatMap(({ preset, ratio }) => {
     const found = all.find(({ coder }) => coder === `preset ${preset}`);
     if (found === undefined) return [];
@@ -313,7 +285,8 @@ function targetRows(input: Input, all: readonly Measured[]): string[][] {
 
 export const codecs: Benchmark = {
   name: "codecs",
-  description: "every codec and the lossless presets: ratio and speed beside zstd -3",
+  description:
+    "every codec and the lossless presets: ratio and speed beside zstd, byte planes + zstd, Blosc and the order-0 bounds",
   async run(setting) {
     await ready();
     const mebibytes = setting.full ? LARGE_MEBIBYTES : SMALL_MEBIBYTES;
@@ -335,7 +308,7 @@ export const codecs: Benchmark = {
       notes: [
         "speeds in multiples of zstd -3 (node:zlib, the whole input in one call), medians of the ratios within rounds",
         `one thread; chunks of 131,072 elements, one frame each, header and checksum included; medians of ${rounds} rounds`,
-        `*: below ${SLOW_MEGABYTES} MB/s; the first MiB, once`,
+        `*: below ${SLOW_MEGABYTES} MB/s; the first MiB, once; **: peers below that, all of it, once`,
         "every frame was decoded and compared before anything was timed",
       ],
     });

@@ -10,8 +10,7 @@ import { formatBytes, formatPercent, formatRatio } from "@tensorcask/stats";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
 import { requireEqualFiles } from "./bytes-equal.ts";
 import { tensorcask } from "./command.ts";
-import { seededModel } from "./data.ts";
-import type { NormalFile } from "./normal.ts";
+import { type NormalFile, seededModel } from "./normal.ts";
 import {
   compressFile,
   copyFile,

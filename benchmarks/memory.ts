@@ -8,7 +8,7 @@ import { formatBytes, formatSeconds } from "@tensorcask/stats";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
 import { requireEqualFiles } from "./bytes-equal.ts";
 import { type CommandResult, tensorcask } from "./command.ts";
-import { seededModel } from "./data.ts";
+import { seededModel } from "./normal.ts";
 import { megabytesPerSecond } from "./timing.ts";
 
 const SMALL_MEBIBYTES = 512;

@@ -3,12 +3,14 @@
  * are; every tensor has a sigma of its own, drawn from 0.01 to 0.05.
  *
  * 16-bit elements are drawn from the 2^20 quantiles of the normal distribution, rounded to the type once a
- * tensor: twice as fast as the Box-Muller method. That leaves out the outermost millionth; the entropy of
+ * tensor: twice as fast as computing each. That leaves out the outermost millionth; the entropy of
  * bfloat16 elements is 0.006 % lower for it (computed). float32 needs the full range of mantissas and takes
  * the slow way.
  */
 import { closeSync, existsSync, openSync, statSync, writeSync } from "node:fs";
 import { float32ToBfloat16, float32ToFloat16, kernelsReady } from "@tensorcask/kernels";
+import { fillNormals, randomWords, standardQuantiles } from "@tensorcask/samples";
+import type { Setting } from "./benchmark.ts";
 
 export type NormalDType = "bfloat16" | "float16" | "float32";
 
@@ -49,25 +51,6 @@ const safetensorsDTypes: Record<NormalDType, { readonly code: string; readonly b
   float16: { code: "F16", bytes: 2 },
   float32: { code: "F32", bytes: 4 },
 };
-
-/** Numbers from 0 to 2^32 - 1: sfc32, which passes PractRand and takes eight operations. */
-export function randomWords(seed: number): () => number {
-  let a = seed >>> 0;
-  let b = 0x9e3779b9;
-  let c = 0x243f6a88;
-  let counter = 1;
-  const next = (): number => {
-    const sum = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (c << 21) | (c >>> 11);
-    c = (c + sum) | 0;
-    return sum >>> 0;
-  };
-  for (let skipped = 0; skipped < 16; skipped++) next();
-  return next;
-}
 
 /** Where the tensors of a model lie, and the file's header. */
 function layout(model: NormalModel): { header: Uint8Array; tensors: NormalTensor[]; bytes: number } {
@@ -117,25 +100,18 @@ function writeTensor(file: number, bytes: number, dtype: NormalDType, seed: numb
   const random = randomWords(seed);
   const sigma = 0.01 * 5 ** (random() / 2 ** 32);
   const block = new Uint8Array(Math.min(bytes, BLOCK_BYTES));
+  const floats = new Float32Array(block.buffer);
   const fill =
-    dtype === "float32" ? boxMuller(block, random, sigma) : fromQuantiles(block, random, sigma, dtype);
+    dtype === "float32"
+      ? () => fillNormals(floats, random, sigma)
+      : fromQuantiles(block, random, sigma, dtype);
   for (let at = 0; at < bytes; at += block.length) {
     fill();
     writeSync(file, block, 0, Math.min(block.length, bytes - at));
   }
 }
 
-function boxMuller(block: Uint8Array, random: () => number, sigma: number): () => void {
-  const values = new Float32Array(block.buffer);
-  return () => {
-    for (let at = 0; at < values.length; at += 2) {
-      const radius = sigma * Math.sqrt(-2 * Math.log((random() + 1) / 2 ** 32));
-      const angle = (random() / 2 ** 32) * 2 * Math.PI;
-      values[at] = radius * Math.cos(angle);
-      values[at + 1] = radius * Math.sin(angle);
-    }
-  };
-}
+let quantiles: Float32Array | undefined;
 
 function fromQuantiles(
   block: Uint8Array,
@@ -143,7 +119,8 @@ function fromQuantiles(
   sigma: number,
   dtype: NormalDType,
 ): () => void {
-  const scaled = standardQuantiles().map((value) => value * sigma);
+  quantiles ??= standardQuantiles(2 ** QUANTILES_LOG2);
+  const scaled = quantiles.map((value) => value * sigma);
   const bytes = new Uint8Array(scaled.buffer);
   const rounded = dtype === "bfloat16" ? float32ToBfloat16(bytes) : float32ToFloat16(bytes);
   const codes = new Uint16Array(rounded.slice().buffer);
@@ -153,40 +130,13 @@ function fromQuantiles(
   };
 }
 
-let quantiles: Float32Array | undefined;
-
-/** The quantiles of the standard normal distribution at the middles of 2^20 equal parts. */
-function standardQuantiles(): Float32Array {
-  if (quantiles !== undefined) return quantiles;
-  const count = 2 ** QUANTILES_LOG2;
-  quantiles = new Float32Array(count);
-  for (let index = 0; index < count; index++) quantiles[index] = inverseNormal((index + 0.5) / count);
-  return quantiles;
-}
-
-/** Acklam's rational approximation of the inverse of the normal distribution; relative error below 1.2e-9. */
-function inverseNormal(p: number): number {
-  const a = [
-    -39.69683028665376, 220.9460984245205, -275.9285104469687, 138.357751867269, -30.66479806614716,
-    2.506628277459239,
-  ];
-  const b = [
-    -54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572,
-  ];
-  const c = [
-    -0.007784894002430293, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968,
-    2.938163982698783,
-  ];
-  const d = [0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416];
-  const polynomial = (coefficients: readonly number[], x: number): number =>
-    coefficients.reduce((sum, coefficient) => sum * x + coefficient, 0);
-  const tail = 0.02425;
-  if (p > 1 - tail) return -inverseNormal(1 - p);
-  if (p < tail) {
-    const q = Math.sqrt(-2 * Math.log(p));
-    return polynomial(c, q) / (polynomial(d, q) * q + 1);
-  }
-  const q = p - 0.5;
-  const r = q * q;
-  return (polynomial(a, r) * q) / (polynomial(b, r) * r + 1);
+/** The seeded model of a run's import and export: one file for all benchmarks that want this type and size. */
+export async function seededModel(
+  setting: Setting,
+  dtype: NormalDType,
+  mebibytes: number,
+): Promise<NormalFile> {
+  setting.say(`generating ${mebibytes} MiB of ${dtype}`);
+  const path = setting.scratch.path(`normal-${dtype}-${mebibytes}.safetensors`);
+  return writeNormalModel(path, { dtype, mebibytes, seed: 1 });
 }

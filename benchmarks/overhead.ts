@@ -3,8 +3,8 @@
  * per small record. The data is noise, so nothing of it is saved by coding or sharing.
  */
 import { openStore, type Store } from "@tensorcask/core";
+import { randomWords } from "@tensorcask/samples";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
-import { randomWords } from "./normal.ts";
 import { storeBytes } from "./scratch.ts";
 
 const CHUNK_ELEMENTS = 1024;

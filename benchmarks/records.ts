@@ -8,10 +8,10 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type InsertItem, openStore, type Store } from "@tensorcask/core";
+import { randomWords } from "@tensorcask/samples";
 import { formatCount } from "@tensorcask/stats";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
 import { tensorcask } from "./command.ts";
-import { randomWords } from "./normal.ts";
 import { storeBytes } from "./scratch.ts";
 import { collectGarbage, median, milliseconds, quantile, seconds } from "./timing.ts";
 

@@ -8,6 +8,7 @@ import { ablation } from "./ablation.ts";
 import { type Benchmark, type Setting, tableLines } from "./benchmark.ts";
 import { codecs } from "./codecs.ts";
 import { importExport } from "./import-export.ts";
+import { kinds } from "./kinds.ts";
 import { memory } from "./memory.ts";
 import { models } from "./models.ts";
 import { overhead } from "./overhead.ts";
@@ -15,12 +16,15 @@ import { records } from "./records.ts";
 import { machine, section, writeResults } from "./results.ts";
 import { scaling } from "./scaling.ts";
 import { Scratch } from "./scratch.ts";
+import { siblings } from "./siblings.ts";
 import { slices } from "./slices.ts";
 
 const benchmarks: readonly Benchmark[] = [
   models,
+  siblings,
   ablation,
   codecs,
+  kinds,
   importExport,
   slices,
   records,

@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
 import { requireEqualFiles } from "./bytes-equal.ts";
 import { tensorcask } from "./command.ts";
-import { seededModel } from "./data.ts";
+import { seededModel } from "./normal.ts";
 import { type Contender, median, megabytesPerSecond, race, speedup, times } from "./timing.ts";
 
 const SMALL_MEBIBYTES = 256;

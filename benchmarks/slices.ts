@@ -5,10 +5,11 @@
 
 import { open } from "node:fs/promises";
 import { openStore } from "@tensorcask/core";
+import { randomWords } from "@tensorcask/samples";
 import { formatBytes } from "@tensorcask/stats";
 import { type Benchmark, left, right, type Setting, type Table } from "./benchmark.ts";
 import { tensorcask } from "./command.ts";
-import { type NormalFile, ROW_ELEMENTS, randomWords, writeNormalModel } from "./normal.ts";
+import { type NormalFile, ROW_ELEMENTS, writeNormalModel } from "./normal.ts";
 import { readCounter } from "./read-counter.ts";
 import { collectGarbage, median, milliseconds, quantile, seconds } from "./timing.ts";
 

@@ -23,15 +23,13 @@ export function writeLargeModel(path: string, mebibytes: number): void {
   writeSync(file, json);
   const words = new Uint32Array(BLOCK_BYTES / 4);
   let state = 2463534242;
-  for (let index = 0; index < words.length; index++) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    words[index] = state;
-  }
   for (let block = 0; block < (mebibytes * MEBIBYTE) / BLOCK_BYTES; block++) {
-    // One word in every 4 KiB makes each block another one, at a fraction of the cost of new noise.
-    for (let index = 0; index < words.length; index += 1024) words[index] = block * 0x9e3779b1 + index;
+    for (let index = 0; index < words.length; index++) {
+      state ^= state << 13;
+      state ^= state >>> 17;
+      state ^= state << 5;
+      words[index] = state;
+    }
     writeSync(file, words);
   }
   closeSync(file);

@@ -13,7 +13,7 @@ const unordered: ReadonlySet<string> = new Set(["kernels", "cli"]);
 
 /** Lowest first; folders in one list do not know each other. `index.ts` is on top, `platform` is reached by `#platform` only. */
 const layers: Record<string, readonly (readonly string[])[]> = {
-  kernels: [[".", "load", "entropy", "reference"]],
+  kernels: [[".", "load", "entropy", "sibling", "reference"]],
   codec: [
     ["errors"],
     ["platform"],
@@ -46,7 +46,7 @@ const packagesBelow: Record<string, readonly string[]> = {
   codec: ["kernels"],
   core: ["codec"],
   stats: ["codec", "core"],
-  cli: ["codec", "core", "stats"],
+  cli: ["codec", "core", "stats", "samples"],
 };
 
 function sources(folder: string): string[] {

@@ -1,15 +1,25 @@
 /**
  * Ratio and speed of the entropy coders, one thread, beside zstd level 3 in the same run: `node bench.ts [file or folder]...`.
  * Without arguments 32 MiB of seeded normal weights in several types; each argument adds the safetensors files found there.
- * Every block is checked for a round trip before anything is timed. Speeds are the best of several passes over all blocks,
- * through the public functions, copies into and out of the kernels' memory included, with reused output buffers.
+ * `node bench.ts siblings` measures differences to siblings instead (see bench-siblings.ts).
+ * Every block is checked for a round trip before anything is timed. Speeds are the best of several passes over all blocks, in
+ * processor time, through the public functions, copies into and out of the kernels' memory included, with reused output buffers.
  */
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { zstdDecompressSync } from "node:zlib";
 
 import {
-  BLOCK_ELEMENTS_LIMIT,
+  BFLOAT16,
+  best,
+  blocksOf,
+  FLOAT8,
+  FLOAT16,
+  FLOAT32,
+  fileInputs,
+  type Input,
+  speed,
+  zstd3,
+} from "./bench-support.ts";
+import {
   type BlockCoder,
   decodeBlock,
   encodeBlock,
@@ -17,21 +27,7 @@ import {
   float32ToBfloat16,
   float32ToFloat16,
   kernelsReady,
-  type WordLayout,
 } from "./src/index.ts";
-
-interface Input {
-  readonly name: string;
-  readonly layout: WordLayout;
-  /** Tensors: blocks never span two. */
-  readonly tensors: readonly Uint8Array[];
-}
-
-const PASSES = 9;
-const BFLOAT16: WordLayout = { elementBytes: 2, exponentBits: 8 };
-const FLOAT16: WordLayout = { elementBytes: 2, exponentBits: 5 };
-const FLOAT32: WordLayout = { elementBytes: 4, exponentBits: 8 };
-const FLOAT8: WordLayout = { elementBytes: 1, exponentBits: 4 };
 
 /** mulberry32. */
 function randomNumbers(seed: number): () => number {
@@ -111,74 +107,14 @@ function randomBytes(bytes: number): Uint8Array {
   return Uint8Array.from({ length: bytes }, () => random() * 256);
 }
 
-const LAYOUTS: Record<string, WordLayout> = {
-  BF16: BFLOAT16,
-  F16: FLOAT16,
-  F32: FLOAT32,
-  F64: { elementBytes: 8, exponentBits: 11 },
-  F8_E4M3: FLOAT8,
-  F8_E5M2: { elementBytes: 1, exponentBits: 5 },
-  I8: { elementBytes: 1, exponentBits: 0 },
-  U8: { elementBytes: 1, exponentBits: 0 },
-  I32: { elementBytes: 4, exponentBits: 0 },
-  I64: { elementBytes: 8, exponentBits: 0 },
-};
-
-/** The tensors of the safetensors files under `path`, one input per file and type. */
-function fileInputs(path: string): Input[] {
-  if (statSync(path).isDirectory()) {
-    return readdirSync(path)
-      .sort()
-      .flatMap((name) => fileInputs(join(path, name)));
-  }
-  if (!path.endsWith(".safetensors")) return [];
-  const file = readFileSync(path);
-  const headerBytes = Number(file.readBigUInt64LE(0));
-  const header = JSON.parse(file.toString("utf8", 8, 8 + headerBytes)) as Record<
-    string,
-    { dtype: string; data_offsets: [number, number] }
-  >;
-  const byType = new Map<string, Uint8Array[]>();
-  for (const [name, tensor] of Object.entries(header)) {
-    if (name === "__metadata__" || !(tensor.dtype in LAYOUTS)) continue;
-    const [start, end] = tensor.data_offsets.map((offset) => 8 + headerBytes + offset) as [number, number];
-    const list = byType.get(tensor.dtype) ?? [];
-    list.push(file.subarray(start, end));
-    byType.set(tensor.dtype, list);
-  }
-  const name =
-    basename(path) === "model.safetensors" ? basename(join(path, "..")) : basename(path, ".safetensors");
-  return [...byType].map(([dtype, tensors]) => ({
-    name: `${name} ${dtype}`,
-    layout: LAYOUTS[dtype]!,
-    tensors,
-  }));
-}
-
-/** Milliseconds of the fastest of several runs. */
-function best(run: () => void): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let pass = 0; pass < PASSES; pass++) {
-    const start = performance.now();
-    run();
-    least = Math.min(least, performance.now() - start);
-  }
-  return least;
-}
-
 function measure(input: Input): void {
-  const blocks: Uint8Array[] = [];
-  for (const tensor of input.tensors) {
-    const blockBytes = BLOCK_ELEMENTS_LIMIT * input.layout.elementBytes;
-    for (let at = 0; at < tensor.length; at += blockBytes) blocks.push(tensor.subarray(at, at + blockBytes));
-  }
+  const blocks = input.tensors.flatMap((tensor) => blocksOf(tensor, input.layout));
   const bytes = blocks.reduce((sum, block) => sum + block.length, 0);
   const largest = Math.max(...blocks.map((block) => block.length));
   const whole = Buffer.concat(blocks);
-  const parameters = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
-  let zstd = zstdCompressSync(whole, parameters);
+  let zstd = zstd3(whole);
   const zstdEncode = best(() => {
-    zstd = zstdCompressSync(whole, parameters);
+    zstd = zstd3(whole);
   });
   const zstdDecode = best(() => void zstdDecompressSync(zstd, { maxOutputLength: whole.length }));
   report(input.name, "zstd 3", bytes, zstd.length, zstdEncode, zstdDecode);
@@ -220,13 +156,17 @@ function report(
   encodeMs: number,
   decodeMs: number,
 ): void {
-  const speed = (ms: number) => (bytes / 1e3 / ms).toFixed(0).padStart(6);
   console.log(
-    `${name.padEnd(40)} ${coder.padEnd(8)} ${(bytes / coded).toFixed(4).padStart(9)} ${speed(encodeMs)} ${speed(decodeMs)}`,
+    `${name.padEnd(40)} ${coder.padEnd(8)} ${(bytes / coded).toFixed(4).padStart(9)} ${speed(bytes, encodeMs)} ${speed(bytes, decodeMs)}`,
   );
 }
 
 await kernelsReady();
-console.log(`${"input".padEnd(40)} ${"coder".padEnd(8)}     ratio   MB/s in, out`);
 const paths = process.argv.slice(2);
-for (const input of paths.length > 0 ? paths.flatMap(fileInputs) : seededInputs()) measure(input);
+if (paths[0] === "siblings") {
+  const { measureSiblings } = await import("./bench-siblings.ts");
+  measureSiblings();
+} else {
+  console.log(`${"input".padEnd(40)} ${"coder".padEnd(8)}     ratio   MB/s in, out`);
+  for (const input of paths.length > 0 ? paths.flatMap(fileInputs) : seededInputs()) measure(input);
+}

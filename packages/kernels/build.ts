@@ -21,8 +21,11 @@ export const recipes: readonly ModuleRecipe[] = [
   { name: "planes", source: "planes", pages: 5 },
   { name: "gear", source: "gear", pages: 5 },
   { name: "convert", source: "convert", pages: 4 },
+  { name: "quantize", source: "quantize", pages: 5 },
   { name: "entropy", source: "entropy", pages: 65 },
   { name: "entropy-relaxed", source: "entropy", pages: 65, relaxed: true },
+  { name: "sibling", source: "sibling", pages: 53 },
+  { name: "sibling-relaxed", source: "sibling", pages: 53, relaxed: true },
 ];
 
 const folder = import.meta.dirname;

@@ -2,7 +2,7 @@
  * Files and standard streams as runs of bytes. A file that is written appears under its name only when it is complete and on the disk, and takes
  * the place of another one only when that is asked for.
  */
-import { createReadStream } from "node:fs";
+import { createReadStream, type Stats } from "node:fs";
 import { open, realpath, rename, stat, unlink } from "node:fs/promises";
 import { CommandUsageError } from "./failure.ts";
 import type { Host, Sink } from "./host.ts";
@@ -60,16 +60,58 @@ export interface OutputOptions {
   readonly mode?: number | undefined;
 }
 
+/** Ends a write into a pipe that nobody reads any more. */
+class ReaderGoneError extends Error {}
+
+/**
+ * Lets `write` fill a file, or standard output, through a function that takes bytes in order; opens it with the first of them. Undefined when the reader
+ * of a pipe went away, which is no failure. Throws what `openOutput` throws, before `write` begins.
+ */
+export async function writeOutput<T>(
+  path: string,
+  host: Host,
+  options: OutputOptions,
+  write: (take: (bytes: Uint8Array) => Promise<void>) => Promise<T>,
+): Promise<T | undefined> {
+  await checkOutput(path, options);
+  let output: ByteOutput | undefined;
+  const opened = async (): Promise<ByteOutput> => {
+    output ??= await openOutput(path, host, options);
+    return output;
+  };
+  try {
+    const result = await write(async (bytes) => {
+      const target = await opened();
+      await target.write(bytes);
+      if (!target.open) throw new ReaderGoneError();
+    });
+    await (await opened()).complete();
+    return result;
+  } catch (error) {
+    if (error instanceof ReaderGoneError) return undefined;
+    throw error;
+  } finally {
+    await output?.discard();
+  }
+}
+
+/** What is at a path that is to be written. Throws what `openOutput` throws. */
+async function checkOutput(path: string, options: OutputOptions): Promise<Stats | undefined> {
+  if (path === STANDARD) return undefined;
+  const status = await stat(path).catch(() => undefined);
+  if (status?.isDirectory()) throw new CommandUsageError("out", `${path} is a directory; name a file`);
+  if (status?.isFile() && options.force !== true) throw await exists(path);
+  return status;
+}
+
 /**
  * A file, or standard output. Devices and named pipes are written as they are, files through a staging name beside them.
  * Throws `AlreadyExistsError` unless `force` is set.
  */
 export async function openOutput(path: string, host: Host, options: OutputOptions): Promise<ByteOutput> {
   if (path === STANDARD) return sinkOutput(host.stdout);
-  const status = await stat(path).catch(() => undefined);
-  if (status?.isDirectory()) throw new CommandUsageError("out", `${path} is a directory; name a file`);
+  const status = await checkOutput(path, options);
   if (status !== undefined && !status.isFile()) return fileOutput(path, path, options);
-  if (status !== undefined && options.force !== true) throw await exists(path);
   // A link that is there stays one: what it leads to is replaced.
   const target = status === undefined ? path : await realpath(path);
   return fileOutput(`${target}.${process.pid}.partial`, target, options);

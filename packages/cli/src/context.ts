@@ -139,8 +139,13 @@ export class CommandContext {
     await this.stdout.write(`${JSON.stringify(value, null, this.stdout.isTerminal ? 2 : 0)}\n`);
   }
 
-  /** Prints `{...head, [key]: [items]}` item by item, so that a list of millions is never in memory. */
-  async printJsonList(head: object, key: string, items: AsyncIterable<unknown>): Promise<void> {
+  /** Prints `{...head, [key]: [items], ...tail}` item by item, so that a list of millions is never in memory; `tail` is asked for behind the last. */
+  async printJsonList(
+    head: object,
+    key: string,
+    items: AsyncIterable<unknown>,
+    tail: () => object = () => ({}),
+  ): Promise<void> {
     const start = JSON.stringify(head).slice(0, -1);
     await this.stdout.write(`${start}${start === "{" ? "" : ","}${JSON.stringify(key)}:[`);
     let before = "";
@@ -152,6 +157,7 @@ export class CommandContext {
         return;
       }
     }
-    await this.stdout.write("]}\n");
+    const end = JSON.stringify(tail()).slice(1);
+    await this.stdout.write(`]${end === "}" ? "" : ","}${end}\n`);
   }
 }

@@ -1,11 +1,11 @@
 /**
  * Elements of tensors as JavaScript values and as text. Floats of every width become numbers, 64-bit integers bigints, complex numbers
- * pairs.
+ * pairs, blocks the hexadecimal text of their bytes.
  */
 import { bytesOf, type DType, dtypeOf, elementCount, type TensorData, toFloat32 } from "@tensorcask/codec";
 
-/** One element: number, 64-bit integer, truth value, or real and imaginary part. */
-export type Scalar = number | bigint | boolean | readonly [real: number, imaginary: number];
+/** One element: number, 64-bit integer, truth value, real and imaginary part, or the bytes of a block in hexadecimal. */
+export type Scalar = number | bigint | boolean | string | readonly [real: number, imaginary: number];
 
 /** Reads elements by their row-major position. */
 export type ElementReader = (index: number) => Scalar;
@@ -20,6 +20,11 @@ export function elementReader(tensor: TensorData): ElementReader {
   }
   if (dtype.kind === "complex" && (data instanceof Float32Array || data instanceof Float64Array)) {
     return (index) => [data[2 * index] ?? 0, data[2 * index + 1] ?? 0];
+  }
+  if (dtype.kind === "block") {
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    const size = dtype.bits / 8;
+    return (index) => bytes.toString("hex", index * size, (index + 1) * size);
   }
   const plain = isPlain(dtype)
     ? (data as ArrayBufferView & { readonly [index: number]: number | bigint })
@@ -49,8 +54,11 @@ export function elementJson(value: Scalar): unknown {
   if (typeof value === "number") {
     return Number.isFinite(value) ? value : String(value);
   }
-  return typeof value === "boolean" ? value : value.map(elementJson);
+  return typeof value === "boolean" || typeof value === "string" ? value : value.map(elementJson);
 }
+
+/** Most characters of a block that a line shows: 8 bytes, where its scales mostly are. */
+const BLOCK_CHARACTERS = 16;
 
 /** Most digits behind the point. */
 const FRACTION_DIGITS = 4;
@@ -102,6 +110,9 @@ export function elementTexts(values: readonly Scalar[], float: boolean): string[
     if (typeof value === "object") {
       const imaginary = floatText(value[1], style);
       return `${floatText(value[0], style)}${imaginary.startsWith("-") ? "" : "+"}${imaginary}j`;
+    }
+    if (typeof value === "string" && value.length > BLOCK_CHARACTERS) {
+      return `${value.slice(0, BLOCK_CHARACTERS)}...`;
     }
     return typeof value === "number" && float ? floatText(value, style) : String(value);
   });

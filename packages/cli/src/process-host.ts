@@ -40,18 +40,24 @@ export function streamSink(stream: NodeJS.WriteStream): Sink {
 /** Standard streams, environment and signals of this process. Call it once. */
 export function processHost(): Host {
   const controller = new AbortController();
+  let input: NodeJS.ReadStream | undefined;
   for (const [name, status] of Object.entries(signalStatus)) {
     process.on(name, () => {
       if (controller.signal.aborted) {
         process.exit(status);
       }
       controller.abort(name);
+      // A pipe that somebody holds open would keep the process.
+      input?.destroy();
     });
   }
   return {
     stdout: streamSink(process.stdout),
     stderr: streamSink(process.stderr),
-    stdin: () => process.stdin,
+    stdin() {
+      input = process.stdin;
+      return input;
+    },
     environment: process.env,
     signal: controller.signal,
     engine: () => import("@tensorcask/core"),

@@ -9,9 +9,11 @@ export function shapeText(shape: readonly number[]): string {
   return `[${shape.join(", ")}]`;
 }
 
-/** How a record is stored, in a word or two: `exact`, or its quantizer. */
-export function storedText(record: Pick<RecordInfo, "quantization">): string {
-  return record.quantization === undefined ? "exact" : record.quantization.quantizer;
+/** How a record is stored, in a word or two: `exact`, or its quantizer with bits per weight and signal to noise. */
+export function storedText({ quantization }: Pick<RecordInfo, "quantization">): string {
+  if (quantization === undefined) return "exact";
+  const { quantizer, bitsPerWeight, error } = quantization;
+  return `${quantizer}, ${bitsPerWeight.toFixed(2)} bits, ${formatDecibels(error.snrDb)}`;
 }
 
 /** How a record is stored, with its error or the reason why it was not quantized. */
@@ -27,6 +29,7 @@ export function storedLine(record: Pick<RecordInfo, "quantization" | "note">): s
     `largest error ${formatDeviation(error.maxAbsolute)}`,
     `RMSE ${formatDeviation(error.rmse)}`,
     `SNR ${formatDecibels(error.snrDb)}`,
+    ...(note === undefined ? [] : [`chosen by ${note}`]),
   ].join(", ");
 }
 

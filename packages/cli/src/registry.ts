@@ -28,7 +28,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "export",
-    summary: "write files back, bit for bit",
+    summary: "write files back, bit for bit, or records into a new file",
     group: inAndOut,
     load: () => import("./commands/export.ts"),
   },
@@ -40,9 +40,15 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "put",
-    summary: "insert the tensors of a file as records",
+    summary: "insert the tensors of a file or a pipe as records",
     group: inAndOut,
     load: () => import("./commands/put.ts"),
+  },
+  {
+    name: "convert",
+    summary: "write the tensors of files into one file of another format",
+    group: inAndOut,
+    load: () => import("./commands/convert.ts"),
   },
   {
     name: "compress",
@@ -111,6 +117,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./commands/stats.ts"),
   },
   {
+    name: "bench",
+    summary: "measure what presets and codecs make of a file, or of a kind of data",
+    group: codings,
+    load: () => import("./commands/bench.ts"),
+  },
+  {
     name: "tag",
     summary: "name a version, or list, move and delete such names",
     group: versions,
@@ -121,6 +133,12 @@ export const commands: readonly CommandEntry[] = [
     summary: "list the versions of a dataset",
     group: versions,
     load: () => import("./commands/log.ts"),
+  },
+  {
+    name: "diff",
+    summary: "say what two datasets or versions have in common, tensor by tensor",
+    group: versions,
+    load: () => import("./commands/diff.ts"),
   },
   {
     name: "rollback",
@@ -145,6 +163,12 @@ export const commands: readonly CommandEntry[] = [
     summary: "free what nothing refers to any more",
     group: care,
     load: () => import("./commands/gc.ts"),
+  },
+  {
+    name: "optimize",
+    summary: "choose anew which tensors are stored as differences to which",
+    group: care,
+    load: () => import("./commands/optimize.ts"),
   },
   {
     name: "rebuild",

@@ -89,7 +89,7 @@ export async function runStream(context: CommandContext, run: StreamRun): Promis
 }
 
 /** An output that is the input would be read while it is being replaced, or replace what it was made from. */
-async function refuseSameFile(input: string, output: string): Promise<void> {
+export async function refuseSameFile(input: string, output: string): Promise<void> {
   if (input === STANDARD || output === STANDARD) return;
   const [from, to] = await Promise.all([input, output].map((path) => stat(path).catch(() => undefined)));
   if (from?.isFile() && to !== undefined && from.ino === to.ino && from.dev === to.dev) {

@@ -1,94 +1,83 @@
 /**
- * Files that tensors are read from one by one: safetensors, or raw elements whose dtype and shape the caller knows.
+ * Tensors that are read one by one: of files of any format, or raw elements whose dtype and shape the caller knows.
  */
 import { basename, extname } from "node:path";
+import { dtypeOf, type TensorData, byteLength as tensorBytes, typedArrayOf } from "@tensorcask/codec";
 import {
-  type DTypeName,
-  dtypeOf,
-  type TensorData,
-  byteLength as tensorBytes,
-  typedArrayOf,
-} from "@tensorcask/codec";
-import { fileSource, nodeFileSystem, type OpenSource, readSafetensorsHeader } from "@tensorcask/core";
+  type FilePlan,
+  type FileTensor,
+  fileSource,
+  type InputTensors,
+  inputTensors,
+  nodeFileSystem,
+  planFile,
+} from "@tensorcask/core";
 import { CommandUsageError } from "./failure.ts";
 
-/** A tensor in a file. Offset and size in bytes. */
-export interface TensorInFile {
-  readonly name: string;
-  readonly dtype: DTypeName;
-  readonly shape: readonly number[];
-  readonly offset: number;
-  readonly bytes: number;
-}
+/** Format of a plan whose file is nothing but elements. */
+export const RAW_FORMAT = "raw";
 
-export interface TensorFile {
-  readonly tensors: readonly TensorInFile[];
-  /** Bytes of all tensors. */
-  readonly bytes: number;
-  read(tensor: TensorInFile): Promise<TensorData>;
-  close(): Promise<void>;
-}
-
-/** What must be said of a raw file. */
-export interface RawFacts {
+/** What must be said of a raw file, and how tensors of others are named. */
+export interface TensorFileOptions {
   readonly dtype?: string;
   readonly shape?: readonly number[];
+  /** Name tensors `file#tensor`. */
+  readonly prefix?: boolean;
 }
 
-async function safetensorsTensors(source: OpenSource): Promise<TensorInFile[]> {
-  const { tensors } = await readSafetensorsHeader(source);
-  return tensors.map(({ name, dtype, shape, offset, bytes }) => ({
-    name,
-    dtype: dtype.name,
-    shape,
-    offset,
-    bytes,
-  }));
-}
-
-function rawTensor(source: OpenSource, path: string, { dtype, shape }: Required<RawFacts>): TensorInFile {
+/** A raw file as one tensor that is all of it. */
+async function rawPlan(
+  path: string,
+  name: string,
+  dtype: string,
+  shape: readonly number[],
+): Promise<FilePlan> {
   const type = dtypeOf(dtype, "dtype");
   const bytes = tensorBytes(type, shape);
+  const open = () => fileSource(nodeFileSystem, path, name);
+  const source = await open();
+  await source.close();
   if (bytes !== source.bytes) {
     throw new CommandUsageError(
       "shape",
-      `${path} has ${source.bytes} bytes, but ${type.name} of shape [${shape.join(", ")}] takes ${bytes}`,
+      `${name} has ${source.bytes} bytes, but ${type.name} of shape [${shape.join(", ")}] takes ${bytes}`,
     );
   }
-  return { name: basename(path, extname(path)), dtype: type.name, shape, offset: 0, bytes };
+  const tensor = { name: basename(name, extname(name)), dtype: type, shape, offset: 0, bytes };
+  return { path: name, format: RAW_FORMAT, bytes, parts: [{ kind: "tensor", ...tensor }], source: open };
 }
 
-/** Opens a file of tensors. Throws `CommandUsageError`, `InvalidFileError` and `StorageError`. */
-export async function openTensorFile(path: string, { dtype, shape }: RawFacts): Promise<TensorFile> {
-  const raw = dtype !== undefined && shape !== undefined ? { dtype, shape } : undefined;
-  if (raw === undefined && (dtype !== undefined || shape !== undefined)) {
+/**
+ * Opens a file of tensors. `name` is given where the path is not what the file is called. Throws `CommandUsageError`, `InvalidFileError` and
+ * `StorageError`.
+ */
+export async function openTensorFile(
+  path: string,
+  { dtype, shape, prefix = false }: TensorFileOptions,
+  name?: string,
+): Promise<InputTensors> {
+  if ((dtype === undefined) !== (shape === undefined)) {
     throw new CommandUsageError("shape", "a raw file needs both --dtype and --shape");
   }
-  if (raw === undefined && extname(path).toLowerCase() !== ".safetensors") {
-    throw new CommandUsageError(
-      "file",
-      `${path}: expected a .safetensors file, or raw elements with --dtype and --shape`,
-    );
+  if (dtype !== undefined && shape !== undefined) {
+    return inputTensors([await rawPlan(path, name ?? path, dtype, shape)], { prefix });
   }
-  const source = await fileSource(nodeFileSystem, path);
   try {
-    const tensors = raw === undefined ? await safetensorsTensors(source) : [rawTensor(source, path, raw)];
-    return {
-      tensors,
-      bytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
-      async read(tensor) {
-        const bytes = new Uint8Array(tensor.bytes);
-        await source.read(bytes, tensor.offset);
-        return {
-          dtype: tensor.dtype,
-          shape: tensor.shape,
-          data: typedArrayOf(dtypeOf(tensor.dtype), bytes),
-        };
-      },
-      close: () => source.close(),
-    };
+    return await inputTensors([name === undefined ? path : await planFile(path, name)], { prefix });
   } catch (error) {
-    await source.close();
-    throw error;
+    const { tag, rule } = error as { readonly tag?: unknown; readonly rule?: unknown };
+    if (tag !== "invalid-file" || rule !== "format") throw error;
+    throw new CommandUsageError("file", `${(error as Error).message}; raw elements need --dtype and --shape`);
   }
+}
+
+/** A tensor, in memory as a whole. */
+export async function readTensor(tensor: FileTensor): Promise<TensorData> {
+  const bytes = new Uint8Array(tensor.bytes);
+  let filled = 0;
+  for await (const piece of tensor.elements()) {
+    bytes.set(piece, filled);
+    filled += piece.length;
+  }
+  return { dtype: tensor.dtype.name, shape: tensor.shape, data: typedArrayOf(tensor.dtype, bytes) };
 }

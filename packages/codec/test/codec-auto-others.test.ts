@@ -39,7 +39,7 @@ describe("fast", () => {
   test("the result may lie in the caller's room", () => {
     const input = toBfloat16(normals(50_000, 0.02, 1));
     const room = new Uint8Array(input.length + 4096);
-    const { payload } = encodeChunk(input, dtypeOf("bfloat16"), fast, room);
+    const { payload } = encodeChunk(input, dtypeOf("bfloat16"), fast, { out: room });
     expect(payload.buffer).toBe(room.buffer);
   });
 

@@ -5,7 +5,7 @@ import { ready } from "../src/bytes/ready.ts";
 import { decodeChain } from "../src/codec/chain.ts";
 import { chunkFacts } from "../src/codec/chunk-facts.ts";
 import { type CodecPolicy, encodeChunk, parsePolicy, policyToJson } from "../src/codec/policy.ts";
-import { codecs } from "../src/codec/registry.ts";
+import { codecOf, codecs } from "../src/codec/registry.ts";
 import { DamageError, UsageError } from "../src/errors/errors.ts";
 import { dtypeOf } from "../src/tensor/dtype.ts";
 import { noise, normals, toBfloat16 } from "./codec-samples.ts";
@@ -114,6 +114,16 @@ describe("chains", () => {
       /limit/,
     );
     expect(() => decodeChain(new Uint8Array(3), [], 4, uint8)).toThrow(DamageError);
+  });
+
+  test("so is a number in the payload that no encoder writes", () => {
+    const input = noise(500, 3);
+    const codec = codecOf("hierarchical");
+    const payload = codec.encode(input, { dtype: uint8 }, codec.parse({}));
+    // The length of the input: u64 at 6.
+    payload.fill(0xff, 6, 14);
+    const steps = [{ code: codec.code, inputBytes: 500 }];
+    expect(() => decodeChain(payload, steps, 500, uint8, "pack 1")).toThrow(DamageError);
   });
 });
 

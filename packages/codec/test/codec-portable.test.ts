@@ -6,6 +6,7 @@ import { codecOf } from "../src/codec/registry.ts";
 import { canEncodeZstd } from "../src/codec/zstd.ts";
 import { dtypeOf } from "../src/tensor/dtype.ts";
 import { normals, sampleInputs, toBfloat16 } from "./codec-samples.ts";
+import { bytesOf, drifted, patched, weights } from "./sibling-samples.ts";
 
 // The codecs as browsers have them: no zstd encoder.
 vi.mock("#platform", () => import("../src/platform/portable.ts"));
@@ -21,6 +22,22 @@ test("auto does without zstd and gives every input back", () => {
       expect(Buffer.compare(decoded, input), name).toBe(0);
     }
   }
+});
+
+test("a sibling is coded against without zstd, too", () => {
+  const dtype = dtypeOf("float32");
+  const base = weights(40_000, 2);
+  const changed = [drifted(40_000, 1e-3, 2), patched(base, weights(40_000, 3), 500, 100), weights(40_000, 4)];
+  const sibling = { bytes: bytesOf(base), dtype };
+  const firsts = changed.map((values) => {
+    const input = bytesOf(values);
+    const { steps, payload } = encodeChunk(input, dtype, parsePolicy("auto"), { sibling });
+    const options = { sibling: sibling.bytes };
+    const decoded = decodeChunk(payload, steps, input.length, dtype, "here", options);
+    expect(Buffer.compare(decoded, input)).toBe(0);
+    return steps[0]!.code;
+  });
+  expect(firsts).toEqual([10, 18, 6]);
 });
 
 test("weights are coded as well as on Node", () => {

@@ -107,7 +107,7 @@ describe("toFloat32", () => {
 
   it("takes any alignment and shared memory", () => {
     for (const dtype of dtypes) {
-      if (dtype.kind === "complex") continue;
+      if (dtype.kind === "complex" || dtype.kind === "block") continue;
       const bytes = Uint8Array.from({ length: 48 }, (_, index) => (index * 37) & 0x3f);
       const odd = new Uint8Array(new SharedArrayBuffer(49), 1);
       odd.set(bytes);

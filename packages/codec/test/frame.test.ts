@@ -160,9 +160,11 @@ describe("frames", () => {
     fc.assert(
       fc.property(anyBytes(500), anySteps, (payload, steps) => {
         const rawBytes = steps[0]?.inputBytes ?? payload.length;
-        const framed = frameOf(new Uint8Array(32), float32, rawBytes, steps, payload);
+        const hash = new Uint8Array(32);
+        const framed = frameOf(hash, float32, rawBytes, steps, payload, hash);
         try {
-          expect(decodeFrame(framed, "here").length).toBe(rawBytes);
+          const sibling = { hash, bytes: payload };
+          expect(decodeFrame(framed, "here", undefined, { sibling }).length).toBe(rawBytes);
         } catch (error) {
           expect(error).toBeInstanceOf(TensorcaskError);
         }

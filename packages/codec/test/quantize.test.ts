@@ -1,92 +1,39 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { JsonObject } from "../src/bytes/json.ts";
 import { ready } from "../src/bytes/ready.ts";
 import { DamageError, UsageError } from "../src/errors/errors.ts";
-import type { QuantizePlan, SideArrays } from "../src/quantize/quantizer.ts";
 import { dequantizer, findQuantizer, quantizerOf, quantizers } from "../src/quantize/registry.ts";
-import { type DTypeName, dtypeOf, dtypes } from "../src/tensor/dtype.ts";
-import { fromFloat32, toFloat32 } from "../src/tensor/float.ts";
-import { byteLength, elementCount } from "../src/tensor/shape.ts";
-import { bytesOf, typedArrayOf } from "../src/tensor/typed-array.ts";
+import { dtypeOf, dtypes } from "../src/tensor/dtype.ts";
+import { byteLength } from "../src/tensor/shape.ts";
+import { int8Of, numbersOf, quantize, range } from "./quantized.ts";
 
 beforeAll(ready);
 
-interface Outcome {
-  readonly refused?: string;
-  readonly plan?: QuantizePlan;
-  /** The stored values. */
-  readonly values: Uint8Array;
-  readonly side: SideArrays;
-  /** Decoded elements as numbers. */
-  readonly decoded: number[];
-  /** The source as numbers, after rounding to its dtype. */
-  readonly source: number[];
-}
-
-function bytesFrom(dtype: DTypeName, values: readonly number[]): Uint8Array {
-  if (dtype === "float64") return bytesOf(Float64Array.from(values));
-  return fromFloat32(Float32Array.from(values), dtype as "float16" | "bfloat16" | "float32");
-}
-
-function numbersOf(dtype: DTypeName, bytes: Uint8Array): number[] {
-  if (dtype === "float64") return [...(typedArrayOf(dtypeOf(dtype), bytes) as Float64Array)];
-  return [...toFloat32(dtypeOf(dtype), bytes)];
-}
-
-/** Quantizes and decodes, cutting the elements into pieces of `piece` (at odd offsets of memory) in both passes. */
-function quantize(
-  id: string,
-  dtype: DTypeName,
-  shape: readonly number[],
-  numbers: readonly number[],
-  { parameters = {}, piece = Number.POSITIVE_INFINITY }: { parameters?: JsonObject; piece?: number } = {},
-): Outcome {
-  const quantizer = quantizerOf(id);
-  const parsed = quantizer.parse(parameters);
-  const source = { dtype: dtypeOf(dtype), shape };
-  const bytes = bytesFrom(dtype, numbers);
-  const size = source.dtype.bits / 8;
-  const count = elementCount(shape);
-  const pieces: { first: number; bytes: Uint8Array }[] = [];
-  for (let first = 0; first < count; first += piece) {
-    const cut = bytes.subarray(first * size, Math.min(count, first + piece) * size);
-    const odd = new Uint8Array(new SharedArrayBuffer(cut.length + 3), 3);
-    odd.set(cut);
-    pieces.push({ first, bytes: odd });
-  }
-  const scan = quantizer.begin(source, parsed);
-  for (const { first, bytes: part } of pieces) scan.push(part, first);
-  const plan = scan.finish();
-  const original = numbersOf(dtype, bytes);
-  if ("refused" in plan)
-    return { refused: plan.refused, values: new Uint8Array(), side: {}, decoded: [], source: original };
-  const encoded = pieces.map(({ first, bytes: part }) => ({ first, values: plan.encode(part, first) }));
-  const values = Buffer.concat(encoded.map((part) => part.values));
-  const decode = dequantizer(id, parsed, source, plan.side);
-  const decoded = encoded.map((part) => decode(part.values, part.first));
-  return {
-    plan,
-    values: new Uint8Array(values),
-    side: plan.side,
-    decoded: numbersOf(dtype, Buffer.concat(decoded)),
-    source: original,
-  };
-}
-
-function int8Of(values: Uint8Array): number[] {
-  return [...new Int8Array(values.buffer, values.byteOffset, values.length)];
-}
-
-const range = (count: number, at: (index: number) => number): number[] =>
-  Array.from({ length: count }, (_, index) => at(index));
-
 describe("registry", () => {
   it("finds quantizers by id and refuses unknown ones", () => {
-    expect(quantizers.map((quantizer) => quantizer.id)).toEqual(["fp16", "int8"]);
+    expect(quantizers.map((quantizer) => quantizer.id)).toEqual([
+      "fp16",
+      "bf16",
+      "fp8_e4m3",
+      "fp8_e5m2",
+      "int8",
+      "q8_0",
+      "q4_0",
+      "q4_1",
+      "q4_k",
+      "q6_k",
+      "nf4",
+      "nf4-dq",
+      "mxfp8",
+      "mxfp6",
+      "mxfp4",
+      "nvfp4",
+      "prune",
+      "palette",
+    ]);
     expect(findQuantizer("int9")).toBeUndefined();
     expect(() => quantizerOf("int9", "preset.quantizer")).toThrow(
-      /unknown quantizer "int9"; known: fp16, int8/,
+      /unknown quantizer "int9"; known: fp16, bf16, .*int8, /,
     );
     expect(() => dequantizer("int9", {}, { dtype: dtypeOf("float32"), shape: [] }, {})).toThrow(UsageError);
   });
@@ -95,15 +42,21 @@ describe("registry", () => {
     const accepted = (id: string): string[] =>
       dtypes.filter((dtype) => quantizerOf(id).accepts(dtype)).map((dtype) => dtype.name);
     expect(accepted("fp16")).toEqual(["float32", "float64"]);
-    expect(accepted("int8")).toEqual(["float16", "bfloat16", "float32", "float64"]);
+    expect(accepted("bf16")).toEqual(["float32", "float64"]);
+    for (const { id } of quantizers.filter(({ id }) => id !== "fp16" && id !== "bf16")) {
+      expect(accepted(id)).toEqual(["float16", "bfloat16", "float32", "float64"]);
+    }
   });
 
   it("parses parameters to what is recorded, naming what is wrong", () => {
     expect(quantizerOf("fp16").parse({})).toEqual({});
     expect(quantizerOf("int8").parse({})).toEqual({ granularity: "auto" });
     expect(quantizerOf("int8").parse({ granularity: "tensor" })).toEqual({ granularity: "tensor" });
-    expect(() => quantizerOf("fp16").parse({ rounding: "stochastic" })).toThrow(
-      /fp16 has no parameter "rounding"; it takes none/,
+    expect(() => quantizerOf("fp16").parse({ roundin: "stochastic" })).toThrow(
+      /fp16 has no parameter "roundin"; known: rounding, seed/,
+    );
+    expect(() => quantizerOf("q8_0").parse({ bits: 8 })).toThrow(
+      /q8_0 has no parameter "bits"; it takes none/,
     );
     expect(() => quantizerOf("int8").parse({ granularty: "auto" })).toThrow(
       /int8 has no parameter "granularty"; known: granularity/,

@@ -1,5 +1,5 @@
 /** Tensorcask's embedded store. `openStore` is where everything begins. */
-import { planInputs } from "./format/inputs.ts";
+import { storeFormats } from "./format/store-formats.ts";
 import { open } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import type { OpenOptions } from "./store/types.ts";
@@ -16,7 +16,7 @@ import type { OpenOptions } from "./store/types.ts";
  * await store.close();
  */
 export async function openStore(directory: string, options: OpenOptions = {}): Promise<Store> {
-  return open(directory, options, planInputs);
+  return open(directory, options, storeFormats);
 }
 
 export { failingFileSystem } from "./files/failing.ts";
@@ -25,25 +25,42 @@ export { memoryFileSystem } from "./files/memory.ts";
 export { nodeFileSystem } from "./files/node.ts";
 export { checkDatasetName } from "./files/paths.ts";
 export { recordingFileSystem } from "./files/recording.ts";
+export { type CastTarget, castTensor } from "./format/cast.ts";
+export {
+  type ConvertOptions,
+  type ConvertProgress,
+  type ConvertResult,
+  convertFiles,
+} from "./format/convert.ts";
+export type { FileTensor } from "./format/file-tensors.ts";
+export { type InputTensors, type InputTensorsOptions, inputTensors } from "./format/input-tensors.ts";
 export { planInputs, planSource } from "./format/inputs.ts";
+export { recordsMetadata } from "./format/kept-metadata.ts";
+export { type Output, type WriteTensorsOptions, writeTensors } from "./format/output.ts";
+export { planFile } from "./format/plan-file.ts";
 export { readSafetensorsHeader } from "./format/safetensors/header.ts";
 export { layoutSafetensors } from "./format/safetensors/writer.ts";
+export type { OutputTensor } from "./format/writer.ts";
 export type { Json, JsonObject, QuantizationFacts } from "./model/entry.ts";
 export {
   bufferSource,
+  type DerivedTensor,
   type FilePlan,
   fileSource,
   type OpenSource,
+  type PartLayout,
   type PlanPart,
   type Source,
 } from "./model/plan.ts";
 export { addressOf } from "./store/address.ts";
 export { Dataset } from "./store/dataset.ts";
 export { DatasetView } from "./store/dataset-view.ts";
+export type * from "./store/diff-types.ts";
+export type * from "./store/optimize-types.ts";
 export { type RebuildStoreOptions, rebuildStore } from "./store/rebuild.ts";
 export { type ExportOptions, Store } from "./store/store.ts";
 export { StoredRecord } from "./store/stored-record.ts";
-export { Tensor } from "./store/tensor.ts";
+export { type StoredArrays, Tensor } from "./store/tensor.ts";
 export { Transaction, TransactionDataset } from "./store/transaction.ts";
 export type * from "./store/types.ts";
 export { compressStream } from "./stream/compress.ts";

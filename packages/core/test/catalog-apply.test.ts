@@ -404,9 +404,9 @@ describe("the database file", () => {
     const newer = fresh();
     Catalog.open(newer).close();
     const sqlite = Sqlite.open(newer);
-    sqlite.run("UPDATE meta SET value = 1 WHERE key = 'schema'");
+    sqlite.run("UPDATE meta SET value = 4 WHERE key = 'schema'");
     sqlite.close();
-    expect(() => Catalog.open(newer)).toThrow(damage(/have layout 1, this program makes layout 0/));
+    expect(() => Catalog.open(newer)).toThrow(damage(/have layout 4, this program makes layout 3/));
     const torn = fresh();
     const big = Catalog.open(torn);
     apply(

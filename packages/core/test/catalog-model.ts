@@ -42,6 +42,8 @@ export interface ModelDataset {
 interface ModelChunk {
   readonly frame: FrameFacts;
   readonly pack: number;
+  /** Id of the chunk that it is coded against. */
+  readonly base: number | undefined;
 }
 
 const empty: Sight = { records: new Map(), files: new Map() };
@@ -154,23 +156,30 @@ export class Model {
     return pack;
   }
 
-  /** Puts frames at the end of a pack. */
-  #place(pack: number, ids: readonly number[], hashes: readonly Uint8Array[], seed: number): FramesOp {
+  /** Puts frames at the end of a pack; `bases`: what their chunks are coded against. */
+  #place(
+    pack: number,
+    ids: readonly number[],
+    bases: readonly (number | undefined)[],
+    seed: number,
+  ): FramesOp {
     const target = this.packs.get(pack)!;
     const offset = Math.max(16, target.committedBytes);
     let end = offset;
     const runs: number[] = [];
     ids.forEach((id, at) => {
-      const chain = [[], [3], [5, 3], [1]][(seed + at) % 4]!;
+      const base = bases[at];
+      const chain = base !== undefined ? [18, 3] : [[], [3], [5, 3], [1]][(seed + at) % 4]!;
       const frame = {
-        hash: hashes[at]!,
+        hash: sha(`chunk ${id}`),
         offset: end,
         frameBytes: 70 + ((seed * 7 + at * 13) % 101),
         rawBytes: 100 + id,
         chain,
+        ...(base !== undefined && { sibling: sha(`chunk ${base}`).subarray(0, 16) }),
       };
       target.frames.push(frame);
-      this.chunks.set(id, { frame, pack });
+      this.chunks.set(id, { frame, pack, base });
       end += frame.frameBytes;
       if (runs.length > 0 && runs.at(-2)! + runs.at(-1)! === id) {
         runs[runs.length - 1]! += 1;
@@ -188,12 +197,12 @@ export class Model {
     const pack = this.#pack(a % 3 === 0, ops);
     const ids = Array.from({ length: 1 + (a % 4) }, (_, at) => this.next.chunk + at);
     this.next.chunk += ids.length;
-    const frames = this.#place(
-      pack,
-      ids,
-      ids.map((id) => sha(`chunk ${id}`)),
-      b,
-    );
+    // Chunks may come before those that they are coded against, as long as they come together.
+    const isCoded = ids.map((_, at) => (b + at) % 3 === 1);
+    const plain = [...this.chunks].filter(([, { base }]) => base === undefined).map(([id]) => id);
+    plain.push(...ids.filter((_, at) => !isCoded[at]));
+    const bases = ids.map((_, at) => (isCoded[at] ? plain[(a * 5 + c + at) % plain.length] : undefined));
+    const frames = this.#place(pack, ids, bases, b);
     if (c % 5 === 0) {
       ops.push({ ...frames, staged: true });
       this.staged.set(ids[0]!, { first: ids[0]!, count: ids.length, timeMs: entry.timeMs });
@@ -237,6 +246,8 @@ export class Model {
       }
       case 1:
         return { key, dtype: 22, shape, geometry: "elements", note: "it holds NaN", arrays: [values] };
+      case 3:
+        return { key, dtype: 22, shape, geometry: "elements", sketch: sketchOf(a, b), arrays: [values] };
       case 2:
         return {
           key,
@@ -336,6 +347,7 @@ export class Model {
         bytes: 50 + c,
         sha256: sha(`file ${file}`),
         parts,
+        ...(b % 2 === 0 && parts.length > 0 && { layouts: parts.map((_, at) => (a + at) % 4) }),
       };
       files.set(file, { ...facts, added: version });
       ops.push({ op: "files.add", dataset, version, files: [facts] });
@@ -444,7 +456,7 @@ export class Model {
         this.#place(
           pack,
           ids,
-          ids.map((id) => this.chunks.get(id)!.frame.hash),
+          ids.map((id) => this.#recoded(id, a + b)),
           b,
         ),
       );
@@ -452,6 +464,11 @@ export class Model {
     this.packs.delete(old);
     ops.push({ op: "pack.drop", packs: [old] });
     return ops;
+  }
+
+  /** What a chunk that is moved is coded against from then on: mostly what it was, else nothing. */
+  #recoded(id: number, seed: number): number | undefined {
+    return (seed + id) % 4 === 0 ? undefined : this.chunks.get(id)!.base;
   }
 
   /** Every tensor that a row of a kept version refers to. */
@@ -485,9 +502,20 @@ export class Model {
     });
   }
 
+  /** These chunks and what they are coded against. */
+  withBases(chunks: Iterable<number>): Set<number> {
+    const all = new Set(chunks);
+    for (const id of [...all]) {
+      const base = this.chunks.get(id)?.base;
+      if (base !== undefined) all.add(base);
+    }
+    return all;
+  }
+
   dead(now: number, stagedMs: number): { tensors: number[]; chunks: number[]; stagedFirsts: number[] } {
     const used = this.usedTensors();
     const usedChunks = new Set([...used].flatMap((tensor) => this.chunksOf(tensor)));
+    const baseOf = (id: number): number | undefined => this.chunks.get(id)?.base;
     const stagedFirsts: number[] = [];
     for (const { first, count, timeMs } of this.staged.values()) {
       if (now - timeMs >= stagedMs) {
@@ -498,9 +526,14 @@ export class Model {
         }
       }
     }
+    for (const id of this.withBases(usedChunks)) usedChunks.add(id);
+    const chunks = [...this.chunks.keys()].filter((id) => !usedChunks.has(id)).sort((x, y) => x - y);
     return {
       tensors: [...this.tensors.keys()].filter((id) => !used.has(id)),
-      chunks: [...this.chunks.keys()].filter((id) => !usedChunks.has(id)).sort((x, y) => x - y),
+      chunks: [
+        ...chunks.filter((id) => baseOf(id) !== undefined),
+        ...chunks.filter((id) => baseOf(id) === undefined),
+      ],
       stagedFirsts,
     };
   }
@@ -537,6 +570,12 @@ export class Model {
     this.presets.delete(name);
     return [{ op: "preset.drop", name }];
   }
+}
+
+/** A sketch that shares hashes with others. */
+function sketchOf(a: number, b: number): Uint8Array {
+  const hashes = Uint32Array.from({ length: 8 }, (_, band) => 0xffff_fff0 + ((a + band * b) % 5));
+  return new Uint8Array(hashes.buffer);
 }
 
 function metadataOf(c: number): JsonObject {

@@ -90,6 +90,19 @@ function compareChanges(catalog: Catalog, set: ModelDataset): void {
   expect(changes.filesRemoved.map(({ file }) => file).sort()).toEqual(missing(old, current));
 }
 
+/** Tensors by the hashes that they share with a sketch, then the newest first. */
+function candidates(model: Model, sketch: Uint8Array): { tensor: number; bands: number }[] {
+  const hashesOf = (bytes: Uint8Array): Set<number> => new Set(new Uint32Array(bytes.slice().buffer));
+  const wanted = hashesOf(sketch);
+  return [...model.tensors]
+    .map(([tensor, facts]) => ({
+      tensor,
+      bands: [...hashesOf(facts.sketch ?? new Uint8Array(0))].filter((hash) => wanted.has(hash)).length,
+    }))
+    .filter(({ bands }) => bands > 0)
+    .sort((a, b) => b.bands - a.bands || b.tensor - a.tensor);
+}
+
 function compareReads(model: Model, catalog: Catalog, staged?: "staged in pieces"): void {
   expect(catalog.position()).toEqual(
     model.sequence === 0
@@ -110,7 +123,21 @@ function compareReads(model: Model, catalog: Catalog, staged?: "staged in pieces
     expect(catalog.staged()).toEqual([...model.staged.values()]);
   }
   const chunks = [...model.chunks].sort(([a], [b]) => a - b);
-  const rows = chunks.map(([id, { frame, pack }]) => ({ id, ...frame, pack: model.packs.get(pack)!.name }));
+  const rows = chunks.map(
+    ([
+      id,
+      {
+        frame: { sibling: _, ...frame },
+        pack,
+        base,
+      },
+    ]) => ({
+      id,
+      ...frame,
+      pack: model.packs.get(pack)!.name,
+      ...(base !== undefined && { sibling: base }),
+    }),
+  );
   expect([...catalog.allChunks()]).toEqual(rows);
   expect(catalog.resolveChunks(rows.map((row) => row.hash))).toEqual(rows);
   expect(catalog.chunks(rows.flatMap((row) => [row.id, 1]))).toEqual(rows);
@@ -123,6 +150,12 @@ function compareReads(model: Model, catalog: Catalog, staged?: "staged in pieces
   expect(catalog.resolveTensors(tensors.map((tensor) => tensor.key))).toEqual(
     tensors.map((tensor) => tensor.id),
   );
+  for (const { sketch } of tensors) {
+    if (sketch === undefined) continue;
+    const expected = candidates(model, sketch);
+    expect(catalog.siblingCandidates(sketch, 3)).toEqual(expected.slice(0, 3));
+    expect(catalog.siblingCandidates(sketch)).toEqual(expected.slice(0, 8));
+  }
   const sets = [...model.datasets.values()];
   expect(catalog.datasets()).toEqual(sets.map(({ facts, version }) => ({ ...facts, version })).sort(byName));
   for (const set of sets) {
@@ -171,15 +204,19 @@ function dump(model: Model, catalog: Catalog): unknown {
 }
 
 /** Chunks that the current version uses, and those that only kept old ones do. */
-function chunkSets(model: Model, set: ModelDataset): { current: Set<number>; history: Set<number> } {
+function chunkSets(
+  model: Model,
+  set: ModelDataset,
+): { direct: Set<number>; current: Set<number>; history: Set<number> } {
   const of = (sight: Sight): number[] =>
     [
       ...[...sight.records.values()].map((record) => record.tensor),
       ...[...sight.files.values()].flatMap((file) => file.parts),
     ].flatMap((tensor) => model.chunksOf(tensor));
-  const current = new Set(set.version === 0 ? [] : of(set.sights.get(set.version)!));
-  const all = [...set.sights.values()].flatMap(of);
-  return { current, history: new Set(all.filter((chunk) => !current.has(chunk))) };
+  const direct = new Set(set.version === 0 ? [] : of(set.sights.get(set.version)!));
+  const current = model.withBases(direct);
+  const all = model.withBases([...set.sights.values()].flatMap(of));
+  return { direct, current, history: new Set([...all].filter((chunk) => !current.has(chunk))) };
 }
 
 function compareUsage(model: Model, catalog: Catalog): void {
@@ -196,7 +233,8 @@ function compareUsage(model: Model, catalog: Catalog): void {
     const even = Math.floor(frame(chunk) / owners.length);
     return dataset === Math.min(...owners) ? frame(chunk) - even * (owners.length - 1) : even;
   };
-  for (const { set, current, history } of sets) {
+  for (const { set, direct, current, history } of sets) {
+    const coded = [...direct].filter((chunk) => model.chunks.get(chunk)!.base !== undefined);
     const { dataset } = set.facts;
     const ownersOf = (chunk: number, which: "current" | "history"): number[] =>
       sets.filter((other) => other[which].has(chunk)).map((other) => other.set.facts.dataset);
@@ -207,7 +245,9 @@ function compareUsage(model: Model, catalog: Catalog): void {
     const expected: Partial<DatasetUsage> = {
       records: sight?.records.size ?? 0,
       files: sight?.files.size ?? 0,
-      uniqueRawBytes: sum(current, (chunk) => model.chunks.get(chunk)!.frame.rawBytes),
+      siblingChunks: coded.length,
+      siblingBytes: sum(coded, frame),
+      uniqueRawBytes: sum(direct, (chunk) => model.chunks.get(chunk)!.frame.rawBytes),
       standaloneBytes: sum(current, frame),
       exclusiveBytes: sum(alone, frame),
       sharedBytes: sum(current, frame) - sum(alone, frame),
@@ -261,6 +301,12 @@ describe("random entries", () => {
         for (const { pack, liveBytes } of catalog.packLiveness(dead.chunks)) {
           const live = [...model.chunks].filter(([id, chunk]) => chunk.pack === pack && !gone.has(id));
           expect(liveBytes).toBe(live.reduce((total, [, { frame }]) => total + frame.frameBytes, 0));
+        }
+        // In this order, one after the other: nothing loses what it is coded against.
+        for (const chunk of idsOf(dead.chunks)) {
+          model.sequence += 1;
+          const ops = [{ op: "chunks.drop", chunks: [chunk, 1] }] as const;
+          catalog.apply({ sequence: model.sequence, timeMs: 1, ops }, model.frames, model.position());
         }
         catalog.close();
       }),

@@ -131,6 +131,21 @@ describe("bytes of the catalog file", () => {
     expect(each).toBeLessThanOrEqual(85);
   });
 
+  it("what finds a chunk of opaque bytes that others resemble", () => {
+    const grower = new Grower("features");
+    const each = slope(grower, 60_000, () => {
+      const op = grower.chunks(1000);
+      grower.apply(
+        [op],
+        grower.frames.map((frame) => ({
+          ...frame,
+          features: Int32Array.from({ length: 3 }, () => randomBytes(4).readInt32LE()),
+        })),
+      );
+    });
+    expect(each).toBeLessThanOrEqual(145);
+  });
+
   it("a small record beside its name", () => {
     const named = new Grower("named");
     expect(slope(named, 40_000, () => named.records(1000, true)) - 12).toBeLessThanOrEqual(140);

@@ -15,7 +15,17 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
-import { codecOf, codecs, dtypeOf, dtypes, ElementGeometry, type JsonObject, ready } from "@tensorcask/codec";
+import {
+  codecOf,
+  codecs,
+  dtypeOf,
+  dtypes,
+  ElementGeometry,
+  type JsonObject,
+  ready,
+  siblingCodecs,
+  sketch,
+} from "@tensorcask/codec";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Dataset, openStore, type Store } from "../src/index.ts";
@@ -28,11 +38,14 @@ import {
   bfloat16,
   bytesOfArray,
   noise,
+  plainWeights,
   samples,
   sampleTypes,
   typedSamples,
   weights,
 } from "./format-spec/samples.ts";
+import { siblingSamples } from "./format-spec/sibling-samples.ts";
+import { sketchOf } from "./format-spec/sketches.ts";
 import { SpecStore } from "./format-spec/store.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../../docs/format.md"), "utf8");
@@ -128,6 +141,34 @@ describe("the page", () => {
   });
 });
 
+describe("sketches", () => {
+  test("are taken as the page says", async () => {
+    for (const count of [4095, 4096, 5000, 65_537, 131_072, 140_000]) {
+      const values = plainWeights(count, count);
+      const whole = values.map((value) => Math.round(1000 * value));
+      const cases: [string, ArrayBufferView, ArrayLike<number>][] = [
+        ["float32", values, values],
+        ["int16", Int16Array.from(whole), whole],
+        ["int8", Int8Array.from(whole), Int8Array.from(whole)],
+        ["uint8", Uint8Array.from(whole), Uint8Array.from(whole)],
+        ["float16", new Float16Array(values), new Float16Array(values)],
+        ["float64", Float64Array.from(values), values],
+        ["int64", BigInt64Array.from(whole, BigInt), whole],
+        [
+          "bool",
+          Uint8Array.from(whole, (value) => (value > 0 ? 1 : 0)),
+          whole.map((value) => (value > 0 ? 1 : 0)),
+        ],
+      ];
+      for (const [type, data, numbers] of cases) {
+        const taken = sketch(Uint8Array.from(bytesOfArray(data)), dtypeOf(type));
+        expect(taken && [...taken], `${count} ${type}`).toEqual(sketchOf(Array.from(numbers)));
+        expect(taken !== undefined).toBe(count >= 4096 && type !== "bool");
+      }
+    }
+  });
+});
+
 describe("codecs", () => {
   /** Parameters that change the layout, beside none. */
   const variants: Record<string, readonly JsonObject[]> = {
@@ -170,6 +211,24 @@ describe("codecs", () => {
     120_000,
   );
 
+  test.each(siblingCodecs.map((codec) => [codec.id, codec] as const))(
+    "%s decodes as the page says, with its sibling",
+    async (_id, codec) => {
+      await ready();
+      expect(page.replaceAll(/ +/g, " ")).toMatch(
+        new RegExp(`\\| [^|]*\\b${codec.code}\\b[^|]* \\| [^|]*\\b${codec.id}\\b`),
+      );
+      for (const { name, bytes, other, type, otherType } of siblingSamples()) {
+        const input = Uint8Array.from(bytes);
+        const sibling = { bytes: Uint8Array.from(other), dtype: dtypeOf(otherType) };
+        const coded = codec.encode(input, { dtype: dtypeOf(type), sibling }, {});
+        const decoded = decodeStep(codec.code, Buffer.from(coded), bytes.length, other);
+        expect(Buffer.compare(decoded, bytes), `${name}, ${type} given ${otherType}`).toBe(0);
+      }
+    },
+    120_000,
+  );
+
   test("frames of pattern251 that the library reads and does not write", async () => {
     await ready();
     const bytes = typedSamples.text!.bytes.subarray(0, 3000);
@@ -194,8 +253,10 @@ describe("codecs", () => {
 describe("stores that the library wrote", () => {
   test("tensors of every element type, raw and by planes", async () => {
     const shapes = [[], [3], [2, 5], [700], [3, 5, 70], [4, 3000]];
-    const samples = dtypes.flatMap(({ code, name }) =>
-      shapes.map((shape, index) => {
+    // Blocks hold up to 256 values: so many fewer make as many chunks.
+    const blockShapes = [[], [3], [2, 5], [70], [3, 5, 7], [4, 90]];
+    const samples = dtypes.flatMap(({ code, name, kind }) =>
+      (kind === "block" ? blockShapes : shapes).map((shape, index) => {
         const bytes = bytesOf(code, shape);
         return { name: `${name} ${index}`, dtype: name, shape, data: noise(bytes, code + 100 * index) };
       }),

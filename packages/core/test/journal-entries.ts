@@ -12,6 +12,7 @@ import type {
   RecordFacts,
   TensorFacts,
 } from "../src/model/entry.ts";
+import { MAX_LAYOUT } from "../src/model/part-layout.ts";
 
 /** Largest number that columns hold; fields that stand alone go on to 2^53 - 1. */
 const columnNumber = fc.oneof(
@@ -71,6 +72,7 @@ const tensor: fc.Arbitrary<TensorFacts> = record<TensorFacts>({
     }),
   ),
   note: maybe(text),
+  sketch: maybe(bytes(32)),
   arrays: fc.array(array, { maxLength: 3 }),
 });
 
@@ -90,16 +92,28 @@ const recordFacts: fc.Arbitrary<RecordFacts> = record<RecordFacts>({
   removed: maybe(columnNumber),
 });
 
-const file: fc.Arbitrary<FileFacts> = record<FileFacts>({
-  file: number,
-  path: text,
-  format: text,
-  bytes: number,
-  sha256: bytes(32),
-  parts: fc.array(columnNumber, { maxLength: 8 }),
-  added: maybe(number),
-  removed: maybe(number),
-});
+/** Parts, and how they lie in the file, which few files say. */
+const parts = fc.array(fc.tuple(columnNumber, fc.nat(MAX_LAYOUT)), { maxLength: 8 });
+
+const file: fc.Arbitrary<FileFacts> = fc
+  .tuple(
+    record<Omit<FileFacts, "parts" | "layouts">>({
+      file: number,
+      path: text,
+      format: text,
+      bytes: number,
+      sha256: bytes(32),
+      added: maybe(number),
+      removed: maybe(number),
+    }),
+    parts,
+    fc.boolean(),
+  )
+  .map(([facts, pairs, hasLayouts]) => ({
+    ...facts,
+    parts: pairs.map(([part]) => part),
+    ...(hasLayouts && { layouts: pairs.map(([, layout]) => layout) }),
+  }));
 
 const numbers = fc.array(columnNumber, { maxLength: 6 });
 

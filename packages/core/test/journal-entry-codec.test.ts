@@ -1,5 +1,5 @@
 import { TensorcaskError } from "@tensorcask/codec";
-import { encode } from "cborg";
+import { decode as decodeCbor, encode } from "cborg";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -161,6 +161,52 @@ describe("entries", () => {
       ]
         .join("")
         .replaceAll(" ", ""),
+    );
+  });
+
+  test("layouts of parts: golden bytes, nothing without them, damage where they are none", () => {
+    const file = { file: 1, path: "p", format: "f", bytes: 8, sha256: new Uint8Array(32), parts: [4, 5] };
+    const encoded = (layouts?: readonly number[]): Uint8Array => {
+      const facts = { ...file, ...(layouts !== undefined && { layouts }) };
+      return encodeEntry({
+        sequence: 1,
+        timeMs: 0,
+        ops: [{ op: "files.add", dataset: 1, version: 1, files: [facts] }],
+      });
+    };
+    const [without, laidOut] = [encoded(), encoded([0, 3])];
+    // Two nulls for the versions, then a byte string: the header of two different numbers, 0 and 3.
+    expect(Buffer.from(laidOut).toString("hex").endsWith("f6f643040006")).toBe(true);
+    expect(laidOut.length - without.length).toBe(6);
+    expect(decodeEntry(laidOut, 1, "j").ops[0]).toMatchObject({ files: [{ ...file, layouts: [0, 3] }] });
+    for (const layouts of [[0, 4], [0, -1], [0], [0, 1, 2]])
+      expect(() => decodeEntry(encoded(layouts), 1, "j")).toThrow(/^j: (layout|a column has)/);
+  });
+
+  test("sketches: golden bytes, nothing without them, damage where they are cut short", () => {
+    const tensor = (sketch?: Uint8Array): TensorFacts => ({
+      key: new Uint8Array(32).fill(1),
+      dtype: 22,
+      shape: [2],
+      geometry: "elements",
+      ...(sketch !== undefined && { sketch }),
+      arrays: [{ role: "values", dtype: 22, shape: [2], place: { bundle: 1, offset: 0 } }],
+    });
+    const encoded = (tensors: readonly TensorFacts[]): Uint8Array =>
+      encodeEntry({ sequence: 1, timeMs: 0, ops: [{ op: "tensors.add", first: 1, tensors }] });
+    const sketch = Uint8Array.from({ length: 32 }, (_, at) => at + 64);
+    const without = encoded([tensor(), tensor()]);
+    const tensors = [tensor(), tensor(sketch)];
+    const entry = encoded(tensors);
+    // Nulls for measures and notes, tensor 1 has one, 32 bytes.
+    expect(hex(entry).endsWith(`f6f6f6 420202 5820 ${hex(sketch)}`.replaceAll(" ", ""))).toBe(true);
+    expect(entry.length - without.length).toBe(3 + 3 + 34);
+    expect(decodeEntry(entry, 1, "j").ops[0]).toEqual({ op: "tensors.add", first: 1, tensors });
+    const fields = decodeCbor(entry) as unknown[][];
+    fields[1]!.splice(-1, 1, sketch.subarray(1));
+    expect(() => decodeEntry(encode(fields), 1, "j")).toThrow(/^j: sketches of tensors are cut short/);
+    expect(() => encoded([tensor(sketch.subarray(1))])).toThrow(
+      expect.objectContaining({ tag: "usage", field: "sketch" }),
     );
   });
 

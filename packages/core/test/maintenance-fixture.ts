@@ -68,7 +68,11 @@ export async function contextOf(store: Store): Promise<StoreContext> {
 export async function sealedPack(context: StoreContext, tensor: TensorData): Promise<OwnPack> {
   const { dtype, bytes } = checkTensor(tensor);
   const writer = await context.packs.create();
-  const pack: OwnPack = { name: writer.name, chunks: [] };
+  const pack: OwnPack = {
+    name: writer.name,
+    chunks: [],
+    read: (offset, into) => context.packs.readInto(writer.name, offset, into),
+  };
   const chunkBytes = context.chunkElements * (dtype.bits / 8);
   for (let at = 0; at < bytes.length; at += chunkBytes) {
     const chunk = bytes.slice(at, at + chunkBytes);
@@ -81,6 +85,7 @@ export async function sealedPack(context: StoreContext, tensor: TensorData): Pro
       frame: { pack, offset },
       frameBytes: frame.length,
       chain: [],
+      sibling: undefined,
       id: 0,
     });
   }

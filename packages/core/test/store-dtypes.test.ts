@@ -13,16 +13,20 @@ import {
 } from "./store-harness.ts";
 
 const names: DTypeName[] = dtypes.map(({ name }) => name);
-const shapes: number[][] = [[], [0], [1], [7], [3, 5], [2, 0, 3], [1, 1, 1, 1, 1], [70_001], [129, 1031]];
+const smallShapes: number[][] = [[], [0], [1], [7], [3, 5], [2, 0, 3], [1, 1, 1, 1, 1]];
+const shapes: number[][] = [...smallShapes, [70_001], [129, 1031]];
+/** Blocks take tens of bytes or hundreds: fewer of them are as many chunks. */
+const blockShapes: number[][] = [...smallShapes, [4099], [129, 33]];
 
-test("every dtype of safetensors is there, and int4, uint4 and complex128 beside them", () => {
+test("every dtype of safetensors is there, and int4, uint4, complex128 and blocks beside them", () => {
   const codes =
     "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64".split(
       " ",
     );
   for (const code of codes) expect(dtypeOf(code).safetensors).toBe(code);
   expect(names).toEqual(expect.arrayContaining(["int4", "uint4", "complex128"]));
-  expect(names).toHaveLength(codes.length + 3);
+  const blocks = dtypes.filter(({ kind }) => kind === "block");
+  expect(names).toHaveLength(codes.length + 3 + blocks.length);
 });
 
 describe.each(kinds)("dtypes (%s)", (kind) => {
@@ -32,7 +36,9 @@ describe.each(kinds)("dtypes (%s)", (kind) => {
       const store = await newStore(kind, { preset });
       const dataset = await store.createDataset("a");
       const tensors = names.flatMap((name) =>
-        shapes.map((shape, index) => randomTensor(name, shape, index + 1)),
+        (dtypeOf(name).kind === "block" ? blockShapes : shapes).map((shape, index) =>
+          randomTensor(name, shape, index + 1),
+        ),
       );
       await dataset.insertMany(tensors.map((tensor, index) => ({ tensor, name: String(index) })));
       for (const [index, tensor] of tensors.entries()) {

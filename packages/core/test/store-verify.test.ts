@@ -108,6 +108,18 @@ describe("verify", () => {
     await store.close();
   });
 
+  test("knows the key of a tensor that a quantizer refused", async () => {
+    const store = await openStore(":memory:", SMALL);
+    const dataset = await store.createDataset("d", { preset: "int8_only" });
+    await dataset.insert(
+      { dtype: "float32", shape: [2], data: Float32Array.of(1, Number.NaN) },
+      { name: "a" },
+    );
+    expect((await dataset.info("a"))!.note).toBeDefined();
+    expect((await store.verify({ deep: true })).problems).toEqual([]);
+    await store.close();
+  });
+
   test("goes on behind damage, deep too", async () => {
     const { files, store } = await sample();
     const context = await contextOf(store);

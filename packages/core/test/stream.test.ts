@@ -188,7 +188,11 @@ describe("the page docs/format.md", () => {
     let at = 24;
     while (stream.subarray(at, at + 2).toString() === "TF") {
       const frame = readFrame(stream.subarray(at));
-      chunks.push(decodeFrame(frame));
+      chunks.push(
+        decodeFrame(frame, () => {
+          throw new Error("streams have no siblings");
+        }),
+      );
       at += frame.frameBytes;
     }
     const end = stream.subarray(at);

@@ -2,9 +2,7 @@
 // most 8 bytes, so every region has its largest size from the start.
 //
 //   1024     +----------------+
-//            | CONSTANTS      |  vectors that loops load: V8 rebuilds a v128.const each time it meets one
-//            | PACK           |  16 shuffles: 16-bit words of chosen lanes of 4, packed to the end of 8 bytes (rANS encoder)
-//            | SPREAD         |  16 shuffles: packed 16-bit words to chosen lanes of 4 (rANS decoder)
+//            | rans-memory.ts |
 //            | SQUEEZE        |  256 x 8 bytes: indices of the set bits of a byte (ladder encoder)
 //            | OPEN           |  256 x 8 bytes: the inverse (ladder decoder)
 //            | COUNTS         |  histograms of a sample: 2 x 1024 + 256 counters
@@ -25,12 +23,12 @@
 // Damaged blocks: decoders read their streams without a check per read. A stream is at most BLOCK_BYTES away from BLOCK's start, and
 // no decoder can move its read position by more than OVERRUN bytes in a block, so every read stays within this memory; the
 // position is compared with the stream's end afterwards. Writes go to positions that depend on the element count alone.
+import { SPREAD } from "./rans-memory";
+
+export { CONSTANTS } from "./rans-memory";
 
 export const MAX_ELEMENTS: usize = 131072;
 
-export const CONSTANTS: usize = 1024;
-export const PACK: usize = CONSTANTS + 512;
-export const SPREAD: usize = PACK + 256;
 export const SQUEEZE: usize = SPREAD + 256;
 export const OPEN: usize = SQUEEZE + 2048;
 export const COUNTS: usize = OPEN + 2048;

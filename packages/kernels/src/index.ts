@@ -18,3 +18,18 @@ export type { BlockCoder } from "./entropy/stream.ts";
 export { ContentCutter, CUT_SIZES, type CutSizes } from "./gear.ts";
 export { GEAR_SEED, kernelsReady } from "./modules.ts";
 export { joinPlanes, type PlaneElementBytes, splitPlanes } from "./planes.ts";
+export {
+  dequantizeQ4_0,
+  dequantizeQ8_0,
+  type ErrorSums,
+  errorSums,
+  float32ToInt8,
+  float32ToSmallFloat,
+  int8ToFloat32,
+  quantizeQ4_0,
+  quantizeQ8_0,
+  type SmallFloatFormat,
+} from "./quantize.ts";
+export { fitScales, fitScalesAndMinima } from "./scale-search.ts";
+export { decodeDifference } from "./sibling/decode.ts";
+export { differenceBytes, encodeDifference } from "./sibling/encode.ts";

@@ -62,6 +62,41 @@ export interface ConvertModule {
   range(count: number): number;
 }
 
+/** What `assembly/quantize.ts` exports. */
+export interface QuantizeModule {
+  readonly memory: WebAssembly.Memory;
+  readonly BLOCK: WebAssembly.Global;
+  readonly SOURCE: WebAssembly.Global;
+  readonly DECODED: WebAssembly.Global;
+  readonly SCALES: WebAssembly.Global;
+  readonly CODES: WebAssembly.Global;
+  readonly RUNS: WebAssembly.Global;
+  readonly RUN_SCALES: WebAssembly.Global;
+  readonly RUN_MINIMA: WebAssembly.Global;
+  readonly INTEGERS: WebAssembly.Global;
+  readonly largestError: WebAssembly.Global;
+  readonly noise: WebAssembly.Global;
+  readonly signal: WebAssembly.Global;
+  readonly energy: WebAssembly.Global;
+  readonly product: WebAssembly.Global;
+  errorSums(count: number): void;
+  toInt8(count: number, scale: number, zero: number, least: number): void;
+  fromInt8(count: number, scale: number, zero: number): void;
+  toSmallFloat(
+    count: number,
+    mantissaBits: number,
+    leastExponent: number,
+    largest: number,
+    sign: number,
+  ): void;
+  toQ8_0(count: number): void;
+  fromQ8_0(count: number): void;
+  toQ4_0(count: number): void;
+  fromQ4_0(count: number): void;
+  fitRuns(): void;
+  fitRunsWithMinima(): void;
+}
+
 /** What `assembly/entropy.ts` exports. Arguments are addresses of its memory, counts of elements and symbols. */
 export interface EntropyModule {
   readonly memory: WebAssembly.Memory;
@@ -179,12 +214,48 @@ export interface EntropyModule {
   ): number;
 }
 
+/** What `assembly/sibling.ts` exports. Arguments are counts of elements and groups, precisions, and addresses of its memory. */
+export interface SiblingModule {
+  readonly memory: WebAssembly.Memory;
+  readonly BLOCK: WebAssembly.Global;
+  readonly BLOCK_BYTES: WebAssembly.Global;
+  readonly HEADER: WebAssembly.Global;
+  readonly LEVELS: WebAssembly.Global;
+  readonly OVERRUN: WebAssembly.Global;
+  readonly SAMPLE: WebAssembly.Global;
+  readonly SIBLING: WebAssembly.Global;
+  readonly STATES: WebAssembly.Global;
+  readonly WORDS: WebAssembly.Global;
+  readonly symbolBits: WebAssembly.Global;
+  readonly rawBits: WebAssembly.Global;
+  prepare(): void;
+  levels2(count: number, shift: number): void;
+  levels4(count: number): void;
+  sampleLevels(count: number, width: number, mantissaBits: number): void;
+  symbols2(precision: number, count: number, mantissaBits: number): number;
+  symbols4(count: number): number;
+  countCodes(coded: number): void;
+  writeHeader(precision: number, groups: number): number;
+  buildEncode(): void;
+  encode(coded: number): number;
+  packBits2(): number;
+  packBits4(coded: number): number;
+  readHeader(precision: number, groups: number, from: number, limit: number): number;
+  tables2(count: number, mantissaBits: number): number;
+  tables4(count: number): number;
+  decode(words: number, coded: number): number;
+  words2(precision: number, count: number, bits: number): number;
+  words4(count: number, bits: number): number;
+}
+
 /** All modules of a thread. */
 export interface Modules {
   readonly planes: PlanesModule;
   readonly gear: GearModule;
   readonly convert: ConvertModule;
+  readonly quantize: QuantizeModule;
   readonly entropy: EntropyModule;
+  readonly sibling: SiblingModule;
 }
 
 let loaded: Modules | undefined;
@@ -212,25 +283,34 @@ export function modules(): Modules {
 
 // Bundlers find files by the literal `new URL("...", import.meta.url)`: keep them literal.
 async function load(): Promise<void> {
-  const [planes, gear, convert, entropy] = await Promise.all([
+  const [planes, gear, convert, quantize, entropy, sibling] = await Promise.all([
     instance<PlanesModule>(new URL("../wasm/planes.wasm", import.meta.url)),
     instance<GearModule>(new URL("../wasm/gear.wasm", import.meta.url)),
     instance<ConvertModule>(new URL("../wasm/convert.wasm", import.meta.url)),
-    loadEntropy(),
+    instance<QuantizeModule>(new URL("../wasm/quantize.wasm", import.meta.url)),
+    fastest<EntropyModule>(
+      new URL("../wasm/entropy-relaxed.wasm", import.meta.url),
+      new URL("../wasm/entropy.wasm", import.meta.url),
+    ),
+    fastest<SiblingModule>(
+      new URL("../wasm/sibling-relaxed.wasm", import.meta.url),
+      new URL("../wasm/sibling.wasm", import.meta.url),
+    ),
   ]);
   gear.prepare(GEAR_SEED);
   convert.prepare();
   entropy.prepare();
-  loaded = { planes, gear, convert, entropy };
+  sibling.prepare();
+  loaded = { planes, gear, convert, quantize, entropy, sibling };
 }
 
 /** The faster build where the platform has relaxed SIMD, which it tells by taking the module or not. Both give the same bytes. */
-async function loadEntropy(): Promise<EntropyModule> {
+async function fastest<Exports>(relaxed: URL, plain: URL): Promise<Exports> {
   try {
-    return await instance<EntropyModule>(new URL("../wasm/entropy-relaxed.wasm", import.meta.url));
+    return await instance<Exports>(relaxed);
   } catch (error) {
     if (!(error instanceof WebAssembly.CompileError)) throw error;
-    return await instance<EntropyModule>(new URL("../wasm/entropy.wasm", import.meta.url));
+    return await instance<Exports>(plain);
   }
 }
 

@@ -12,3 +12,16 @@ export {
 export { decodeBlock } from "./reference/entropy.ts";
 export { cutEnds, gearTable } from "./reference/gear.ts";
 export { joinPlanes, splitPlanes } from "./reference/planes.ts";
+export {
+  dequantizeQ4_0,
+  dequantizeQ8_0,
+  errorSums,
+  float32ToInt8,
+  float32ToSmallFloat,
+  int8ToFloat32,
+  quantizeQ4_0,
+  quantizeQ8_0,
+} from "./reference/quantize.ts";
+export { fitScales, fitScalesAndMinima } from "./reference/scale-search.ts";
+export { decodeDifference } from "./reference/sibling.ts";
+export { type Choices, encodeDifference } from "./reference/sibling-encoder.ts";

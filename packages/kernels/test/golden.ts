@@ -66,3 +66,30 @@ export const contents: Record<string, { layout: WordLayout; bytes: Uint8Array }>
     bytes: Uint8Array.from(bell(COUNT, 8), (value, i) => (i % 90 === 0 ? i : 128 + (value >> 4))),
   },
 };
+
+/** Words that differ from their siblings by a few of their last bits; from element 300 to 599 not at all. */
+function stepped(sibling: Uint8Array, elementBytes: 2 | 4, shift: number): Uint8Array {
+  const words =
+    elementBytes === 2 ? new Uint16Array(sibling.slice().buffer) : new Uint32Array(sibling.slice().buffer);
+  const steps = bell(words.length, 10);
+  for (let i = 0; i < words.length; i++)
+    if (i < 300 || i >= 600) words[i]! += Math.trunc(steps[i]! / 2 ** shift);
+  return new Uint8Array(words.buffer);
+}
+
+/** What the golden differences decode to, and the siblings that this takes. */
+export const differences: Record<string, { layout: WordLayout; sibling: Uint8Array; bytes: Uint8Array }> =
+  Object.fromEntries(
+    (
+      [
+        ["bfloat16", { elementBytes: 2, exponentBits: 8 }, upperHalves(floats(1)), 5],
+        ["bfloat16 further away", { elementBytes: 2, exponentBits: 8 }, upperHalves(floats(1)), 2],
+        ["float16", { elementBytes: 2, exponentBits: 5 }, float16(), 4],
+        ["float32", { elementBytes: 4, exponentBits: 8 }, floats(2), 0],
+        ["equal", { elementBytes: 2, exponentBits: 8 }, upperHalves(floats(1)), 12],
+      ] as const
+    ).map(([name, layout, sibling, shift]) => [
+      name,
+      { layout, sibling, bytes: stepped(sibling, layout.elementBytes, shift) },
+    ]),
+  );

@@ -14,7 +14,7 @@ import {
 import { formatRatioParts, LOSSY_LAYER, lossyBytesSaved, ratioParts } from "./ratio.ts";
 import { type Column, printable, renderFacts, renderTable } from "./table.ts";
 
-const layerColumns: readonly Column[] = [
+export const layerColumns: readonly Column[] = [
   { title: "layer" },
   { title: "" },
   { title: "before", align: "right" },
@@ -42,22 +42,23 @@ function bitsPerByte(before: number, after: number): string {
   return before > 0 ? ((8 * after) / before).toFixed(3) : "-";
 }
 
-/** What each layer of the way in saved, in order; lossy ones are marked. Bits behind a layer are per byte of the original. */
-export function layerTable(stats: Pick<DatasetStats, "layers">): string[] {
+/** Cells of `layerColumns`, a row for each layer. Bits behind a layer are per byte of the original. */
+export function layerCells(stats: Pick<DatasetStats, "layers">): string[][] {
   const original = stats.layers[0]?.bytesBefore ?? 0;
-  return renderTable(
-    layerColumns,
-    stats.layers.map((layer) => [
-      layer.name,
-      layer.name === LOSSY_LAYER ? "lossy" : "lossless",
-      formatBytes(layer.bytesBefore),
-      formatBytes(layer.bytesAfter),
-      formatPercent(layer.bytesBefore - layer.bytesAfter, layer.bytesBefore),
-      quotient(layer.bytesBefore, layer.bytesAfter),
-      bitsPerByte(original, layer.bytesAfter),
-    ]),
-    { indent: "  " },
-  );
+  return stats.layers.map((layer) => [
+    layer.name,
+    layer.name === LOSSY_LAYER ? "lossy" : "lossless",
+    formatBytes(layer.bytesBefore),
+    formatBytes(layer.bytesAfter),
+    formatPercent(layer.bytesBefore - layer.bytesAfter, layer.bytesBefore),
+    quotient(layer.bytesBefore, layer.bytesAfter),
+    bitsPerByte(original, layer.bytesAfter),
+  ]);
+}
+
+/** What each layer of the way in saved, in order; lossy ones are marked. */
+export function layerTable(stats: Pick<DatasetStats, "layers">): string[] {
+  return renderTable(layerColumns, layerCells(stats), { indent: "  " });
 }
 
 /** What each codec chain did, the one that took most bytes first. */
@@ -94,7 +95,11 @@ export function quantizationLine(stats: Pick<DatasetStats, "quantization">): str
 
 /** Lines of the report over one dataset. */
 export function datasetReport(stats: DatasetStats): string[] {
-  const parts = ratioParts(stats.ratio, stats.originalBytes, lossyBytesSaved(stats.layers));
+  const parts = ratioParts(
+    stats.ratio,
+    stats.originalBytes + stats.derivedBytes,
+    lossyBytesSaved(stats.layers),
+  );
   const lines = [
     printable(stats.name),
     ...renderFacts([

@@ -39,9 +39,31 @@ export function sharedLine(
   return parts.length > 0 ? `${parts.join(" and ")}, in the store already` : undefined;
 }
 
+/** What is stored as differences to other tensors; undefined when nothing is. */
+export function differencesLine(
+  result: Pick<ImportResult, "chunksAsDifferences" | "differenceRawBytes" | "differenceBytes">,
+): string | undefined {
+  const { chunksAsDifferences, differenceRawBytes, differenceBytes } = result;
+  if (chunksAsDifferences === 0) return undefined;
+  const sizes = `${formatBytes(differenceRawBytes)} in ${formatBytes(differenceBytes)}`;
+  return `${sizes} (${formatItems(chunksAsDifferences, "chunk")}), as differences to tensors that are alike`;
+}
+
 /** A ratio, with its lossy and its lossless part where there are both. */
-function ratioText(sizes: Pick<ImportResult, "ratio" | "originalBytes" | "lossyBytesSaved">): string {
-  return formatRatioParts(ratioParts(sizes.ratio, sizes.originalBytes, sizes.lossyBytesSaved));
+function ratioText(
+  sizes: Pick<ImportResult, "ratio" | "originalBytes" | "derivedBytes" | "lossyBytesSaved">,
+): string {
+  return formatRatioParts(
+    ratioParts(sizes.ratio, sizes.originalBytes + sizes.derivedBytes, sizes.lossyBytesSaved),
+  );
+}
+
+/** Tensors that are no byte range of their file; undefined when there are none. */
+function derivedLine(result: Pick<ImportResult, "derivedTensors" | "derivedBytes">): string | undefined {
+  const { derivedTensors, derivedBytes } = result;
+  if (derivedTensors === 0) return undefined;
+  const whose = derivedTensors === 1 ? "its file's" : "their files'";
+  return `${formatItems(derivedTensors, "tensor")} kept beside ${whose} bytes (${formatBytes(derivedBytes)})`;
 }
 
 /** Lines of the report over one import. */
@@ -52,9 +74,11 @@ export function importReport(result: ImportResult): string[] {
     )}, version ${result.version}`,
     ...renderFacts([
       ["original", formatBytes(result.originalBytes)],
+      ["derived", derivedLine(result)],
       ["stored", `${formatBytes(result.storedBytes)}; the store grew by ${formatBytes(result.newBytes)}`],
       ["ratio", ratioText(result)],
       ["shared", sharedLine(result)],
+      ["differences", differencesLine(result)],
       ["preset", lossLine(result)],
       ["time", `${formatSeconds(result.seconds)}, ${formatSpeed(result.originalBytes, result.seconds)}`],
     ]),
@@ -99,6 +123,7 @@ export interface ImportTotal {
   readonly files: number;
   readonly tensors: number;
   readonly originalBytes: number;
+  readonly derivedBytes: number;
   /** Sum of what each needs; files that share bytes count them each. */
   readonly storedBytes: number;
   readonly newBytes: number;
@@ -111,7 +136,14 @@ export interface ImportTotal {
 /** Adds imports up. */
 export function importTotal(results: readonly ImportResult[], seconds: number): ImportTotal {
   const sum = (
-    field: "files" | "tensors" | "originalBytes" | "storedBytes" | "newBytes" | "lossyBytesSaved",
+    field:
+      | "files"
+      | "tensors"
+      | "originalBytes"
+      | "derivedBytes"
+      | "storedBytes"
+      | "newBytes"
+      | "lossyBytesSaved",
   ): number => results.reduce((total, result) => total + result[field], 0);
   const originalBytes = sum("originalBytes");
   const newBytes = sum("newBytes");
@@ -120,6 +152,7 @@ export function importTotal(results: readonly ImportResult[], seconds: number): 
     files: sum("files"),
     tensors: sum("tensors"),
     originalBytes,
+    derivedBytes: sum("derivedBytes"),
     storedBytes: sum("storedBytes"),
     newBytes,
     lossyBytesSaved: sum("lossyBytesSaved"),

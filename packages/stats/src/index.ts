@@ -1,6 +1,11 @@
 /** Reports over what a store tells about itself: pure functions from its statistics to lines of text. */
 export { codecTable, datasetReport, layerTable, quantizationLine } from "./dataset-report.ts";
+export { diffCells, diffColumns, diffLines } from "./diff-report.ts";
+export { familyPicture } from "./family-picture.ts";
+export { familiesReport } from "./family-report.ts";
+export { htmlReport } from "./html-report.ts";
 export {
+  differencesLine,
   type ImportTotal,
   importLine,
   importReport,

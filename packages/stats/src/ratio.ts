@@ -23,13 +23,13 @@ export function lossyBytesSaved(layers: readonly LayerStats[]): number {
     .reduce((sum, layer) => sum + layer.bytesBefore - layer.bytesAfter, 0);
 }
 
-/** Splits a ratio over `originalBytes` by how many of these bytes quantizing took away. */
-export function ratioParts(ratio: number | null, originalBytes: number, lossyBytes: number): RatioParts {
-  const left = originalBytes - lossyBytes;
+/** Splits a ratio by how many of the `sourceBytes`, all that went in, quantizing took away. */
+export function ratioParts(ratio: number | null, sourceBytes: number, lossyBytes: number): RatioParts {
+  const left = sourceBytes - lossyBytes;
   if (lossyBytes <= 0 || left <= 0) {
     return { total: ratio, lossy: 1, lossless: ratio };
   }
-  const lossy = originalBytes / left;
+  const lossy = sourceBytes / left;
   return { total: ratio, lossy, lossless: ratio === null ? null : ratio / lossy };
 }
 

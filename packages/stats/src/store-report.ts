@@ -2,11 +2,12 @@
  * What a whole store costs: every byte of its directory under some name, and the datasets side by side.
  */
 import type { DatasetStats, StoreStats } from "@tensorcask/core";
+import { familiesReport } from "./family-report.ts";
 import { formatBytes, formatCount, formatItems, formatPercent } from "./quantity.ts";
 import { formatRatioParts, lossyBytesSaved, ratioParts } from "./ratio.ts";
 import { type Column, printable, renderFacts, renderTable } from "./table.ts";
 
-const datasetColumns: readonly Column[] = [
+export const datasetColumns: readonly Column[] = [
   { title: "dataset" },
   { title: "preset" },
   { title: "data" },
@@ -20,29 +21,37 @@ const datasetColumns: readonly Column[] = [
   { title: "ratio" },
 ];
 
-const spaceColumns: readonly Column[] = [
+export const spaceColumns: readonly Column[] = [
   { title: "on disk" },
   { title: "bytes", align: "right" },
   { title: "of all", align: "right" },
 ];
 
+/** Cells of `datasetColumns`. */
+export function datasetCells(dataset: DatasetStats): string[] {
+  return [
+    dataset.name,
+    dataset.preset,
+    dataset.lossless ? "lossless" : "lossy",
+    formatCount(dataset.records),
+    formatCount(dataset.files),
+    String(dataset.version),
+    formatBytes(dataset.originalBytes),
+    formatBytes(dataset.amortizedBytes),
+    formatBytes(dataset.exclusiveBytes),
+    formatRatioParts(
+      ratioParts(
+        dataset.ratio,
+        dataset.originalBytes + dataset.derivedBytes,
+        lossyBytesSaved(dataset.layers),
+      ),
+    ),
+  ];
+}
+
 /** One line per dataset. `stored` is what a dataset costs with its part of what it shares, `exclusive` what deleting it frees. */
 export function datasetTable(datasets: readonly DatasetStats[]): string[] {
-  return renderTable(
-    datasetColumns,
-    datasets.map((dataset) => [
-      dataset.name,
-      dataset.preset,
-      dataset.lossless ? "lossless" : "lossy",
-      formatCount(dataset.records),
-      formatCount(dataset.files),
-      String(dataset.version),
-      formatBytes(dataset.originalBytes),
-      formatBytes(dataset.amortizedBytes),
-      formatBytes(dataset.exclusiveBytes),
-      formatRatioParts(ratioParts(dataset.ratio, dataset.originalBytes, lossyBytesSaved(dataset.layers))),
-    ]),
-  );
+  return renderTable(datasetColumns, datasets.map(datasetCells));
 }
 
 /**
@@ -66,44 +75,45 @@ function spoken(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
-/** Rows of overheads that are zero are left out; the residual stays, since zero is what it says. */
-function shownSpace(stats: StoreStats): { readonly name: string; readonly bytes: number }[] {
-  return spaceRows(stats).filter(({ name, bytes }) => bytes !== 0 || !Object.hasOwn(stats.overheads, name));
+/** Cells of `spaceColumns`. Rows of overheads that are zero are left out; the residual stays, since zero is what it says. */
+export function spaceCells(stats: StoreStats): string[][] {
+  return spaceRows(stats)
+    .filter(({ name, bytes }) => bytes !== 0 || !Object.hasOwn(stats.overheads, name))
+    .map(({ name, bytes }) => [spoken(name), formatBytes(bytes), formatPercent(bytes, stats.directoryBytes)]);
+}
+
+/** What is said about a store as a whole, as `label, value` pairs. */
+export function storeFacts(stats: StoreStats): [label: string, value: string][] {
+  const lossyBytes = stats.datasets.reduce((sum, dataset) => sum + lossyBytesSaved(dataset.layers), 0);
+  const derivedBytes = stats.datasets.reduce((sum, dataset) => sum + dataset.derivedBytes, 0);
+  const parts = ratioParts(stats.ratio, stats.originalBytes + derivedBytes, lossyBytes);
+  return [
+    ["preset", stats.preset],
+    [
+      "holds",
+      [
+        formatItems(stats.datasets.length, "dataset"),
+        formatItems(stats.tensors, "distinct tensor"),
+        formatItems(stats.chunks, "chunk"),
+      ].join(", "),
+    ],
+    ["original", formatBytes(stats.originalBytes)],
+    ["on disk", `${formatBytes(stats.directoryBytes)}, everything counted`],
+    ["ratio", formatRatioParts(parts)],
+  ];
 }
 
 /** Lines of the report over a store. */
 export function storeReport(stats: StoreStats): string[] {
-  const lossyBytes = stats.datasets.reduce((sum, dataset) => sum + lossyBytesSaved(dataset.layers), 0);
-  const parts = ratioParts(stats.ratio, stats.originalBytes, lossyBytes);
   const lines = [
     printable(stats.directory),
-    ...renderFacts([
-      ["preset", stats.preset],
-      [
-        "holds",
-        [
-          formatItems(stats.datasets.length, "dataset"),
-          formatItems(stats.tensors, "distinct tensor"),
-          formatItems(stats.chunks, "chunk"),
-        ].join(", "),
-      ],
-      ["original", formatBytes(stats.originalBytes)],
-      ["on disk", `${formatBytes(stats.directoryBytes)}, everything counted`],
-      ["ratio", formatRatioParts(parts)],
-    ]),
+    ...renderFacts(storeFacts(stats)),
     "",
-    ...renderTable(
-      spaceColumns,
-      shownSpace(stats).map((row) => [
-        spoken(row.name),
-        formatBytes(row.bytes),
-        formatPercent(row.bytes, stats.directoryBytes),
-      ]),
-      { indent: "  " },
-    ),
+    ...renderTable(spaceColumns, spaceCells(stats), { indent: "  " }),
   ];
   if (stats.datasets.length > 0) {
     lines.push("", ...datasetTable(stats.datasets));
   }
+  lines.push(...familiesReport(stats.families));
   return lines;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { datasetReport, quantizationLine } from "../src/dataset-report.ts";
 import {
+  differencesLine,
   importLine,
   importReport,
   importTotal,
@@ -152,6 +153,26 @@ describe("import report", () => {
     ]);
   });
 
+  it("names tensors that are kept beside their files", () => {
+    const lines = importReport(importResult({ derivedTensors: 2, derivedBytes: 1_200_000 }));
+    expect(lines[2]).toBe("  derived   2 tensors kept beside their files' bytes (1.20 MB)");
+    expect(importReport(importResult({ derivedTensors: 1, derivedBytes: 8 }))[2]).toBe(
+      "  derived   1 tensor kept beside its file's bytes (8 B)",
+    );
+  });
+
+  it("splits the ratio over all bytes that a quantizer saw", () => {
+    const change = { originalBytes: 1000, derivedBytes: 3000, lossyBytesSaved: 2000, ratio: 0.5 };
+    const lines = importReport(importResult({ ...change, derivedTensors: 1, lossless: false }));
+    expect(lines.join("\n")).toContain("0.500 = 2.000 lossy x 0.250 lossless");
+    const layers = [{ name: "quantize", bytesBefore: 4000, bytesAfter: 2000 }];
+    const stats = datasetStats({ originalBytes: 1000, derivedBytes: 3000, ratio: 0.5, layers });
+    expect(datasetReport(stats).join("\n")).toContain("0.500 = 2.000 lossy x 0.250 lossless");
+    expect(datasetTable([stats]).join("\n")).toContain("0.500 = 2.000 lossy x 0.250 lossless");
+    const store = storeStats({ datasets: [stats], originalBytes: 1000, ratio: 0.5 });
+    expect(storeReport(store).join("\n")).toContain("0.500 = 2.000 lossy x 0.250 lossless");
+  });
+
   it("says what was shared", () => {
     expect(sharedLine(importResult())).toBeUndefined();
     expect(sharedLine(importResult({ tensorsShared: 1, bytesShared: 2000 }))).toBe(
@@ -161,6 +182,14 @@ describe("import report", () => {
     expect(sharedLine(importResult({ tensorsShared: 2, bytesShared: 10, chunksShared: 1 }))).toBe(
       "2 tensors (10 B) and 1 more chunk, in the store already",
     );
+  });
+
+  it("says what is stored as differences", () => {
+    expect(differencesLine(importResult())).toBeUndefined();
+    const change = { chunksAsDifferences: 12, differenceRawBytes: 6_000_000, differenceBytes: 2_100_000 };
+    const line = "6.00 MB in 2.10 MB (12 chunks), as differences to tensors that are alike";
+    expect(differencesLine(importResult(change))).toBe(line);
+    expect(importReport(importResult(change))).toContain(`  differences  ${line}`);
   });
 
   it("of a lossy import says so, and lists notes and skipped paths up to a limit", () => {

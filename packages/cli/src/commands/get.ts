@@ -5,11 +5,12 @@ import type { SliceSpec, TensorData } from "@tensorcask/codec";
 import type { ReadOptions, RecordInfo } from "@tensorcask/core";
 import { formatBytes, printable, renderFacts } from "@tensorcask/stats";
 import { type Command, Option } from "commander";
+import { STANDARD, writeOutput } from "../byte-files.ts";
 import { addExamples, type Define } from "../command.ts";
 import type { CommandContext, Readable } from "../context.ts";
 import { CommandUsageError } from "../failure.ts";
 import { parseRows, parseVersion } from "../option-values.ts";
-import { type OutputFormat, outputFormat } from "../output-format.ts";
+import { type OutputFormat, outputFormat, outputFormats } from "../output-format.ts";
 import type { Shown } from "../preview.ts";
 import { recordJson, shapeText, storedLine } from "../record-text.ts";
 
@@ -17,7 +18,8 @@ interface GetCommandOptions {
   readonly slice?: string;
   readonly rows?: readonly number[];
   readonly out?: string;
-  readonly as?: "float32" | "float16";
+  readonly format?: OutputFormat;
+  readonly dtype?: "float32" | "float16";
   readonly version?: number | string;
   readonly print?: boolean;
 }
@@ -31,15 +33,25 @@ const PREVIEW_WHOLE_BYTES = 2 ** 20;
 export const define: Define = (command, open) => {
   command
     .description(
-      "Prints a tensor on a terminal; writes its raw elements (row-major, little-endian) into a pipe, or a file with --out.\n" +
+      "Prints a tensor on a terminal; writes its raw elements (row-major, little-endian) into a pipe, or what --format or --out say.\n" +
         "A slice reads only the chunks it touches.",
     )
     .argument("<dataset>")
     .argument("<tensor>", "name, [file#]tensor, or id")
     .option("--slice <slice>", "as in Python: '0:10,:', '-1', '::2,3'; an integer drops its axis")
     .option("--rows <rows>", "these rows of axis 0, in this order: 5,17,99", parseRows)
-    .option("--out <path>", "write to x.safetensors, or raw to x.bin or - (standard output)")
-    .addOption(new Option("--as <dtype>", "convert floats").choices(["float32", "float16"]))
+    .option("--out <path>", "write to x.npy, x.npz, x.safetensors, or raw to x.bin; - for standard output")
+    .addOption(
+      new Option("--format <format>", "write this format, into a pipe unless --out names a file").choices([
+        ...outputFormats,
+      ]),
+    )
+    .addOption(
+      new Option("--as, --dtype <dtype>", "convert floats, and blocks to floats").choices([
+        "float32",
+        "float16",
+      ]),
+    )
     .option("--version <v>", "a version's number or tag", parseVersion)
     .option("--print", "print the preview in a pipe too")
     .action(async (name: string, address: string, options: GetCommandOptions, self: Command) => {
@@ -47,7 +59,7 @@ export const define: Define = (command, open) => {
       if (options.slice !== undefined && options.rows !== undefined) {
         throw new CommandUsageError("rows", "--slice and --rows do not go together");
       }
-      const format = options.out === undefined || options.out === "-" ? undefined : outputFormat(options.out);
+      const output = outputOf(options, context);
       await context.withStore("read", async (store) => {
         const readable = await context.readable(store, name, options.version);
         const record = await readable.info(address);
@@ -56,15 +68,12 @@ export const define: Define = (command, open) => {
           throw new NotFoundError("tensor", address, `tensorcask ls ${name} lists what there is`);
         }
         const selection = new Selection(readable, record, options, context.signal);
-        if (options.out !== undefined && format !== undefined) {
-          await writeFile(selection, options.out, format, context);
-        } else if (context.json && options.out === undefined) {
+        if (output !== undefined) {
+          await write(selection, output, context);
+        } else if (context.json) {
           await printValues(selection, context);
-        } else if (options.out === undefined && (context.stdout.isTerminal || options.print)) {
-          await printPreview(name, selection, context);
         } else {
-          const { writeRaw } = await import("../tensor-output.ts");
-          await writeRaw(selection.blocks(), context.stdout);
+          await printPreview(name, selection, context);
         }
       });
     });
@@ -72,10 +81,40 @@ export const define: Define = (command, open) => {
     ["tensorcask get llm model.embed_tokens.weight", "look at it"],
     ["tensorcask get llm model.safetensors#lm_head.weight --slice '0:10,:'", "the first ten rows"],
     ["tensorcask get llm lm_head.weight --rows 5,17 --json", "two rows as JSON"],
-    ["tensorcask get llm lm_head.weight --out head.safetensors", "into a file"],
+    ["tensorcask get llm lm_head.weight --out head.npy --as float32", "into a file"],
+    ["tensorcask get llm lm_head.weight --format safetensors > head.safetensors", "into a pipe"],
     ["tensorcask get llm lm_head.weight --as float32 > head.f32", "raw floats"],
   ]);
 };
+
+/** Where a tensor is written, and how. */
+interface TensorOutput {
+  readonly path: string;
+  readonly format: OutputFormat;
+}
+
+/** What is to be written; undefined when the tensor is to be printed. Throws `CommandUsageError`. */
+function outputOf(
+  { out, format, print }: GetCommandOptions,
+  { json, stdout }: CommandContext,
+): TensorOutput | undefined {
+  if (out !== undefined && out !== STANDARD) return { path: out, format: format ?? outputFormat(out) };
+  const isAsked = out !== undefined || format !== undefined;
+  if (!isAsked && (json || stdout.isTerminal || print === true)) return undefined;
+  if (json) {
+    throw new CommandUsageError(
+      "json",
+      "--json prints on standard output, where the tensor goes; write it to a file",
+    );
+  }
+  if (out === undefined && stdout.isTerminal) {
+    throw new CommandUsageError(
+      "out",
+      "a tensor's bytes are nothing for a terminal; give --out FILE, or a pipe",
+    );
+  }
+  return { path: STANDARD, format: format ?? "raw" };
+}
 
 /** What of a record is asked for, read as needed. */
 class Selection {
@@ -97,6 +136,22 @@ class Selection {
     return this.#options.slice === undefined && this.#options.rows === undefined;
   }
 
+  /** Shape of the whole tensor as it is read: of blocks that are converted, that of their values. */
+  async shape(): Promise<readonly number[]> {
+    if (this.#options.dtype === undefined) return this.record.shape;
+    const { dequantizedShape, dtypeOf } = await import("@tensorcask/codec");
+    return dequantizedShape(dtypeOf(this.record.dtype), this.record.shape);
+  }
+
+  /** A part of the whole tensor as it is read, by ranges on all axes of `shape()`. */
+  async range(spec: SliceSpec): Promise<TensorData> {
+    const { dtypeOf } = await import("@tensorcask/codec");
+    const dtype = dtypeOf(this.record.dtype);
+    if (dtype.block === undefined || this.#options.dtype === undefined) return this.slice(spec);
+    const { sliceValues } = await import("../block-values.ts");
+    return sliceValues(dtype, spec, (blocks) => this.slice(blocks));
+  }
+
   /** One slice of the whole tensor. */
   async slice(spec: SliceSpec): Promise<TensorData> {
     this.#signal.throwIfAborted();
@@ -113,7 +168,7 @@ class Selection {
     const { slice, rows } = this.#options;
     const { id } = this.record;
     if (rows !== undefined) {
-      return this.#there(await this.#readable.gather(id, [...rows]));
+      return this.#there(await this.#readable.gather(id, rows, this.#readOptions()));
     }
     if (slice === undefined) {
       return this.#there(await this.#readable.get(id, this.#readOptions()));
@@ -130,13 +185,16 @@ class Selection {
       yield await this.tensor();
       return;
     }
-    for (const spec of tensorBlocks(this.record.shape, dtypeOf(this.record.dtype).bits)) {
+    const { bits, block } = dtypeOf(this.record.dtype);
+    // What is read of blocks as floats is larger than they are.
+    const readBits = block !== undefined && this.#options.dtype !== undefined ? block.elements * 32 : bits;
+    for (const spec of tensorBlocks(this.record.shape, readBits)) {
       yield spec.length === 0 ? await this.tensor() : await this.slice(spec);
     }
   }
 
   #readOptions(): ReadOptions {
-    return this.#options.as === undefined ? {} : { as: this.#options.as };
+    return this.#options.dtype === undefined ? {} : { as: this.#options.dtype };
   }
 
   /** A record that was there a moment ago may be deleted by another process in between. */
@@ -148,13 +206,12 @@ class Selection {
   }
 }
 
-async function writeFile(
+async function write(
   selection: Selection,
-  path: string,
-  format: OutputFormat,
+  { path, format }: TensorOutput,
   context: CommandContext,
 ): Promise<void> {
-  const { writeTensorFile } = await import("../tensor-output.ts");
+  const { writeTensor } = await import("../tensor-output.ts");
   const { record } = selection;
   const blocks = selection.blocks();
   const first = await blocks.next();
@@ -162,17 +219,16 @@ async function writeFile(
     throw new Error(`the record ${record.id} has no blocks`);
   }
   const { dtype } = first.value;
-  const shape = selection.whole ? record.shape : first.value.shape;
+  const shape = selection.whole ? await selection.shape() : first.value.shape;
   const all = async function* (): AsyncGenerator<TensorData> {
     yield first.value;
     yield* blocks;
   };
-  const bytes = await writeTensorFile(path, format, {
-    name: record.name ?? record.id,
-    dtype,
-    shape,
-    blocks: all(),
-  });
+  const tensor = { name: record.name ?? record.id, dtype, shape, metadata: record.metadata, blocks: all() };
+  const bytes = await writeOutput(path, context.host, { force: true }, (take) =>
+    writeTensor(format, tensor, take),
+  );
+  if (path === STANDARD || bytes === undefined) return;
   await context.print({ ...recordJson(record), dtype, shape, out: path, format, bytesWritten: bytes }, () => [
     `Wrote ${printable(record.name ?? record.id)}, ${dtype} ${shapeText(shape)}, to ${path}: ${formatBytes(bytes)}`,
   ]);
@@ -190,7 +246,7 @@ async function printValues(selection: Selection, context: CommandContext): Promi
     }
   };
   if (selection.whole) {
-    refuse(selection.record.shape);
+    refuse(await selection.shape());
   }
   const tensor = await selection.tensor();
   refuse(tensor.shape);
@@ -206,11 +262,11 @@ async function printPreview(dataset: string, selection: Selection, context: Comm
   const { readShown, shownLines, shownOf } = await import("../preview.ts");
   const { record } = selection;
   let dtype: string = record.dtype;
-  let { shape } = record;
+  let shape = await selection.shape();
   let shown: Shown;
   if (selection.whole && record.bytes > PREVIEW_WHOLE_BYTES) {
     shown = await readShown(shape, async (spec) => {
-      const block = await selection.slice(spec);
+      const block = await selection.range(spec);
       dtype = block.dtype;
       return block;
     });

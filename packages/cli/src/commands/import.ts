@@ -6,16 +6,21 @@ import { basename, join, resolve } from "node:path";
 import type { ImportResult, Store } from "@tensorcask/core";
 import { importLine, importReport, importTotal, importTotalLine, printable } from "@tensorcask/stats";
 import type { Command } from "commander";
+import { STANDARD } from "../byte-files.ts";
 import { addExamples, type Define } from "../command.ts";
 import type { CommandContext } from "../context.ts";
 import { CommandUsageError, exitStatus, failureJson, failureOf, isCancellation } from "../failure.ts";
 import { requirePaths } from "../input-paths.ts";
+import { withSpooledInput } from "../spool.ts";
 
 interface ImportCommandOptions {
   readonly dataset?: string;
   readonly preset?: string;
   readonly each?: boolean;
+  readonly name?: string;
   readonly opaque?: boolean;
+  readonly siblings?: boolean;
+  readonly parent?: string;
 }
 
 /** A folder that becomes a dataset. */
@@ -30,7 +35,7 @@ export const define: Define = (command, open) => {
       "Imports files, sharded models (their index file) and whole directories. What the store has already is not stored again.\n" +
         "An import lands as a whole or not at all; one that was interrupted resumes when it is run again.",
     )
-    .argument("<path...>", "files or directories")
+    .argument("<path...>", "files or directories; - with --name for standard input")
     .option("--dataset <name>", "the dataset, `name` or `namespace/name`; created when it is not there")
     .option("--preset <name>", "preset of a new dataset; for one that exists, of this import only")
     .option(
@@ -41,15 +46,26 @@ export const define: Define = (command, open) => {
       "--opaque",
       "keep files that are not valid in their format as plain bytes instead of refusing them",
     )
+    .option("--name <name>", "name of the file that standard input (-) is, with its extension")
+    .option(
+      "--parent <name>",
+      "a dataset that these files were made from: where no tensor is found to be alike, the one of the same name there is tried",
+    )
+    .option("--no-siblings", "do not store tensors as differences to ones that they resemble")
     .action(async (paths: string[], options: ImportCommandOptions, self: Command) => {
       const context = open(self);
       context.outcome.afterInterruption = "run it again: it resumes";
+      if (paths.includes(STANDARD) || options.name !== undefined) {
+        await importPiped(paths, options, context);
+        return;
+      }
       await (options.each ? importEach(paths, options, context) : importOne(paths, options, context));
     });
   addExamples(command, [
     ["tensorcask import model.safetensors --dataset llm", "one file"],
     ["tensorcask import model/ --dataset acme/llm", "a folder, with its relative paths"],
     ["tensorcask import a.safetensors b.json --dataset llm --preset fast", "several files, with a preset"],
+    ["tensorcask import tuned.safetensors --dataset tuned --parent base", "a fine-tune of the dataset base"],
     ["tensorcask import models/ --each", "models/base -> base, models/tuned -> tuned"],
   ]);
 };
@@ -59,7 +75,7 @@ function importInto(
   context: CommandContext,
   paths: string[],
   dataset: string,
-  { preset, opaque }: ImportCommandOptions,
+  { preset, opaque, siblings, parent }: ImportCommandOptions,
 ): Promise<ImportResult> {
   return context.longCall((call) =>
     store.importFile(paths, {
@@ -67,6 +83,8 @@ function importInto(
       dataset,
       ...(preset === undefined ? {} : { preset }),
       ...(opaque === undefined ? {} : { opaque }),
+      ...(siblings === undefined ? {} : { siblings }),
+      ...(parent === undefined ? {} : { parent }),
     }),
   );
 }
@@ -88,6 +106,23 @@ async function importOne(
     const result = await importInto(store, context, paths, dataset, options);
     await context.print(result, () => importReport(result));
   });
+}
+
+/** Imports standard input as a file. */
+async function importPiped(
+  paths: readonly string[],
+  options: ImportCommandOptions,
+  context: CommandContext,
+): Promise<void> {
+  const { name } = options;
+  if (paths.length !== 1 || paths[0] !== STANDARD || options.each) {
+    throw new CommandUsageError("path", "standard input (-) is imported by itself, with --name");
+  }
+  if (name === undefined || name === "" || name !== basename(name)) {
+    throw new CommandUsageError("name", "a file needs a name; give --name x.npy, without folders");
+  }
+  context.requireDirectory();
+  await withSpooledInput(context, name, (path) => importOne([path], options, context));
 }
 
 /** The subfolders of the given directories, each with the dataset it becomes, and what lies beside them. */

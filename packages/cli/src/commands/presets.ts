@@ -52,8 +52,9 @@ function defineDefine(parent: Command, open: Open): void {
   const command = parent
     .command("define")
     .description(
-      "Defines a preset for this store from a JSON file: { codec, quantizer?, description? }. A codec is an id, { id, parameters }\n" +
-        "or a list of them; a quantizer is an id or { id, parameters } and loses precision.",
+      "Defines a preset for this store from a JSON file: { codec, quantizer?, policy?, description? }. A codec is an id, { id, parameters }\n" +
+        "or a list of them; a quantizer is an id or { id, parameters } and loses precision; a policy chooses it by tensor: by name,\n" +
+        "dtype and size, or the cheapest within an error budget.",
     )
     .argument("<name>")
     .argument("<file.json>")
@@ -61,8 +62,9 @@ function defineDefine(parent: Command, open: Open): void {
       const context = open(self);
       const json = parsePresetFile(file, await readFile(file, "utf8"));
       await context.withStore("create", async (store) => {
+        const { bitsPerWeightOf } = await import("@tensorcask/codec");
         const preset = await store.definePreset(name, json);
-        await context.print(presetFacts(preset), () => [
+        await context.print(presetFacts(preset, bitsPerWeightOf(preset)), () => [
           `Defined ${printable(preset.name)}: ${preset.lossless ? "lossless" : "lossy"}`,
         ]);
       });
@@ -98,10 +100,18 @@ function parsePresetFile(file: string, text: string): unknown {
   }
 }
 
-/** A preset as `--json` prints it. */
-function presetFacts(preset: Preset): object {
-  const { name, lossless, quantizer, codec, description } = preset;
-  return { name, lossless, quantizer: quantizer ?? null, codec, description };
+/** A preset as `--json` prints it. `bits`: per weight of large float32 tensors. */
+function presetFacts(preset: Preset, bits: number | undefined): object {
+  const { name, lossless, quantizer, policy, codec, description } = preset;
+  return {
+    name,
+    lossless,
+    quantizer: quantizer ?? null,
+    policy: policy ?? null,
+    bitsPerWeight: bits ?? null,
+    codec,
+    description,
+  };
 }
 
 interface KnownPresets {
@@ -135,15 +145,27 @@ async function printPresets(
   storePreset: string | undefined,
   context: CommandContext,
 ): Promise<void> {
-  await context.print({ storePreset: storePreset ?? null, presets: presets.map(presetFacts) }, () =>
+  const { bitsPerWeightOf } = await import("@tensorcask/codec");
+  const facts = presets.map((preset) => presetFacts(preset, bitsPerWeightOf(preset)));
+  await context.print({ storePreset: storePreset ?? null, presets: facts }, () =>
     renderTable(
-      [{ title: "preset" }, { title: "" }, { title: "quantizer" }, { title: "does" }],
+      [
+        { title: "preset" },
+        { title: "" },
+        { title: "quantizer" },
+        { title: "bits", align: "right" },
+        { title: "does" },
+      ],
       presets.map((preset) => [
         preset.name === storePreset ? `${preset.name} *` : preset.name,
         preset.lossless ? "lossless" : "lossy",
-        preset.quantizer?.id ?? "none",
+        preset.policy === undefined ? (preset.quantizer?.id ?? "none") : "by policy",
+        bitsPerWeightOf(preset)?.toFixed(2) ?? "",
         preset.description,
       ]),
-    ).concat(storePreset === undefined ? [] : ["* the store's"]),
+    ).concat(
+      "bits: per weight of large float32 tensors, scales included",
+      storePreset === undefined ? [] : ["* the store's"],
+    ),
   );
 }

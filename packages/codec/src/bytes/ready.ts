@@ -7,9 +7,15 @@ import { assertLittleEndian } from "./endian.ts";
 
 let loading: Promise<void> | undefined;
 
-/** Loads all WebAssembly parts of the package, once per thread. Throws `UsageError` on a big-endian host. */
+/**
+ * Loads all WebAssembly parts of the package, once per thread. Throws `UsageError` on a big-endian host. A failed load (no network)
+ * rejects and is tried again by the next call.
+ */
 export function ready(): Promise<void> {
-  loading ??= load();
+  loading ??= load().catch((error: unknown) => {
+    loading = undefined;
+    throw error;
+  });
   return loading;
 }
 

@@ -10,6 +10,9 @@
  *                                   pieces are multiples of the innermost axis where that fits, else of 64 elements
  *   row is no whole number of bytes (int4, float6): flat, multiples of 64 elements
  *
+ * Where elements are blocks of several values (`dtype.block`), `chunkElements` counts the values, so that chunks
+ * are about as large as those of other types of so many bits a value: 131,072 are 4,096 blocks of 32.
+ *
  * Cuts depend on shape and element count only (for dtypes of whole bytes), so an fp32 master and its bf16
  * copy have chunks that cover the same elements: what sibling coding and slicing rely on.
  */
@@ -67,10 +70,12 @@ export class ElementGeometry {
 
   /**
    * @param shape non-negative integers, row-major; `[]` is a scalar
-   * @param chunkElements upper bound of elements in a chunk, a multiple of 64
+   * @param chunkElements upper bound of elements in a chunk, of blocks of the values in them (but one block there
+   * is); a multiple of 64
    */
   constructor(dtype: DType, shape: readonly number[], chunkElements: number = DEFAULT_CHUNK_ELEMENTS) {
     checkChunkElements(chunkElements);
+    const limit = Math.max(1, Math.floor(chunkElements / (dtype.block?.elements ?? 1)));
     this.dtype = dtype;
     this.elements = product(shape, 0);
     this.bytes = bytesBefore(dtype, this.elements);
@@ -79,15 +84,14 @@ export class ElementGeometry {
 
     if ((row * dtype.bits) % 8 !== 0) {
       this.#span = this.elements;
-      this.#piece = chunkElements;
-    } else if (row <= chunkElements) {
+      this.#piece = limit;
+    } else if (row <= limit) {
       this.#span = this.elements;
-      this.#piece = row === 0 ? chunkElements : Math.floor(chunkElements / row) * row;
+      this.#piece = row === 0 ? limit : Math.floor(limit / row) * row;
     } else {
       this.#span = row;
       const unit = wholeByteMultiple(innermost, dtype.bits);
-      this.#piece =
-        unit > 0 && unit <= chunkElements ? Math.floor(chunkElements / unit) * unit : chunkElements;
+      this.#piece = unit > 0 && unit <= limit ? Math.floor(limit / unit) * unit : limit;
     }
     this.#piecesPerSpan = Math.ceil(this.#span / this.#piece);
     this.chunkCount = this.elements === 0 ? 0 : (this.elements / this.#span) * this.#piecesPerSpan;

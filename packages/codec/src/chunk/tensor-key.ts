@@ -27,7 +27,7 @@ export interface TensorKeyParts {
   /** Elements per chunk; ignored for geometry `content`. */
   readonly chunkElements: number;
   /** With normalised parameters; absent for tensors stored as they are. */
-  readonly quantizer?: { readonly id: string; readonly parameters: JsonObject };
+  readonly quantizer?: { readonly id: string; readonly parameters: JsonObject; readonly note?: string };
 }
 
 /**
@@ -59,8 +59,9 @@ export function tensorKey(parts: TensorKeyParts): Uint8Array {
     .u32(parts.shape.length);
   for (const axis of parts.shape) writer.u64(axis);
   if (parts.quantizer !== undefined) {
-    const { id, parameters } = parts.quantizer;
-    writer.bytes(new TextEncoder().encode(canonicalJson({ id, parameters })));
+    const { id, parameters, note } = parts.quantizer;
+    const named = { id, parameters, ...(note !== undefined && { note }) };
+    writer.bytes(new TextEncoder().encode(canonicalJson(named)));
   }
   return sha256(writer.finish());
 }

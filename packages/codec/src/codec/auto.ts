@@ -227,10 +227,20 @@ const refinements: readonly Refinement[] = [
   },
 ];
 
+function chainsFor(facts: ChunkFacts): (readonly ChainLink[])[] {
+  return lossless.flatMap((candidate) => candidate(facts));
+}
+
+/** Whether `entropy` is the only candidate for such a chunk, so that entropies of a sample tell how long it will be. */
+export function isEntropyCoded(facts: ChunkFacts): boolean {
+  const chains = chainsFor(facts);
+  return chains.length === 1 && chains[0]!.length === 1 && chains[0]![0]!.codec === entropy;
+}
+
 /** Encodes a chunk with the candidate of `auto: "lossless"` that makes it smallest; raw if none does. */
 export function encodeLossless(bytes: Uint8Array, dtype: DType, out?: Uint8Array): CodedChunk {
   const facts = chunkFacts(bytes, dtype);
-  const chains = lossless.flatMap((candidate) => candidate(facts));
+  const chains = chainsFor(facts);
   // Of several results the best so far must stay, so only a single one can lie in the caller's room.
   if (chains.length === 1 && !isMatching(chains[0]!))
     return encodeChain(bytes, dtype, chains[0]!, facts.repeats, out);

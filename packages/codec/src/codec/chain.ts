@@ -9,9 +9,9 @@
  * chain that does not pay is stored raw.
  */
 import type { JsonObject } from "../bytes/json.ts";
-import { DamageError } from "../errors/errors.ts";
+import { DamageError, LimitError } from "../errors/errors.ts";
 import { type DType, dtypeOf } from "../tensor/dtype.ts";
-import type { Codec, CodecKind, EncodeContext } from "./codec.ts";
+import type { Codec, CodecKind, DecodeContext, EncodeContext } from "./codec.ts";
 import { codecOfCode } from "./registry.ts";
 
 /** One stored step: code of the codec, and the length of what was put into it. */
@@ -79,9 +79,16 @@ export function encodeChain(
   return best;
 }
 
+/** What may be given to decode a chunk with. */
+export interface DecodeOptions {
+  /** Room for the chunk, of exactly its length: the result may lie there. */
+  readonly out?: Uint8Array | undefined;
+  /** The bytes of the chunk that this one is coded against. */
+  readonly sibling?: Uint8Array | undefined;
+}
+
 /**
- * Undoes a stored chain: `rawBytes` bytes, or `DamageError`. The result may be a view of `payload`, or `out`
- * (of exactly that length) if it is given.
+ * Undoes a stored chain: `rawBytes` bytes, or `DamageError`. The result may be a view of `payload`, or `out`.
  * Steps whose codes this version does not know are refused by number.
  */
 export function decodeChain(
@@ -90,7 +97,7 @@ export function decodeChain(
   rawBytes: number,
   dtype: DType,
   where = "codec chain",
-  out?: Uint8Array,
+  { out, sibling }: DecodeOptions = {},
 ): Uint8Array {
   if (steps.length > MAX_STEPS)
     throw new DamageError(where, `has ${steps.length} steps, the limit is ${MAX_STEPS}`);
@@ -99,6 +106,8 @@ export function decodeChain(
     if (codec === undefined) {
       throw new DamageError(where, `step ${index + 1} has the unknown codec code ${step.code}`);
     }
+    if (codec.needsSibling && index > 0)
+      throw new DamageError(where, `step ${index + 1} is ${codec.id}, which can only be the first`);
     if (!(step.inputBytes >= 0 && step.inputBytes <= MAX_STEP_BYTES)) {
       throw new DamageError(
         where,
@@ -114,9 +123,20 @@ export function decodeChain(
   for (const codec of found)
     elementTypes.push(dtypeBehind(codec.kind, elementTypes[elementTypes.length - 1]!));
   let current = payload;
-  for (let index = steps.length - 1; index >= 0; index--) {
-    const context = { dtype: elementTypes[index]!, bytes: steps[index]!.inputBytes };
-    current = found[index]!.decode(current, index === 0 && out !== undefined ? { ...context, out } : context);
+  try {
+    for (let index = steps.length - 1; index >= 0; index--) {
+      const context: DecodeContext = {
+        dtype: elementTypes[index]!,
+        bytes: steps[index]!.inputBytes,
+        ...(index === 0 && out !== undefined && { out }),
+        ...(index === 0 && sibling !== undefined && { sibling }),
+      };
+      current = found[index]!.decode(current, context);
+    }
+  } catch (error) {
+    // A number that no encoder writes is damage like any other here.
+    if (error instanceof LimitError) throw new DamageError(where, error.message, { cause: error });
+    throw error;
   }
   return current;
 }

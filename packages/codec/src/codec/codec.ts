@@ -8,6 +8,7 @@
  * changes later changes nothing for what is stored.
  */
 import type { JsonObject } from "../bytes/json.ts";
+import { DamageError } from "../errors/errors.ts";
 import type { DType } from "../tensor/dtype.ts";
 
 export type CodecKind = "array-to-array" | "array-to-bytes" | "bytes-to-bytes";
@@ -17,9 +18,17 @@ export interface CodecContext {
   readonly dtype: DType;
 }
 
+/** The chunk that another one is coded against, from its first element on. It may be longer, shorter, or of another type. */
+export interface Sibling {
+  readonly bytes: Uint8Array;
+  readonly dtype: DType;
+}
+
 export interface EncodeContext extends CodecContext {
   /** Whether stretches of the input come again, where the caller has looked already (`hasRepeats`). */
   readonly repeats?: boolean;
+  /** For codecs that need one. */
+  readonly sibling?: Sibling;
   /** Room that the encoder may put its result into, instead of making some. Must not overlap the input. */
   readonly out?: Uint8Array;
 }
@@ -30,6 +39,8 @@ export interface EncodeContext extends CodecContext {
  */
 export interface DecodeContext extends CodecContext {
   readonly bytes: number;
+  /** The bytes of the sibling, for codecs that need one. */
+  readonly sibling?: Uint8Array;
   /** Exactly `bytes` bytes that the decoder may put its result into, instead of making some. */
   readonly out?: Uint8Array;
 }
@@ -40,6 +51,8 @@ export interface Codec {
   /** Number on disk, 1-255. */
   readonly code: number;
   readonly kind: CodecKind;
+  /** It codes a chunk against another one. Then it is the first step, is never asked for by name, and needs `sibling` both ways. */
+  readonly needsSibling?: true;
   /**
    * Completes and checks parameters. Throws `UsageError` that names the parameter; unknown ones are refused
    * by name.
@@ -55,4 +68,11 @@ export interface Codec {
    * decode to anything of the right length.
    */
   decode(input: Uint8Array, context: DecodeContext): Uint8Array;
+}
+
+/** The sibling's bytes, for codecs that need them. Throws `DamageError` naming the codec where there are none. */
+export function siblingBytesOf(bytes: Uint8Array | undefined, codec: string): Uint8Array {
+  if (bytes === undefined)
+    throw new DamageError(codec, "the chunk that this one is coded against is not given");
+  return bytes;
 }

@@ -59,7 +59,7 @@ export const pattern251: Codec = {
 
   encode(input: Uint8Array, _context: EncodeContext, _parameters: JsonObject): Uint8Array {
     const found = input.length > MAX_PERIODIC_BYTES ? undefined : findPeriod(input);
-    if (found === undefined || found.bytes - found.period <= VERSION_2_OVERHEAD_BYTES) return stored(input);
+    if (found === undefined || found.bytes - found.period < VERSION_2_OVERHEAD_BYTES) return stored(input);
     const pattern = input.subarray(0, found.period);
     const isPublished =
       found.period === PUBLISHED_PERIOD &&

@@ -5,6 +5,7 @@
  * Users write any of:
  *
  *   "gzip"   { "id": "gzip", "level": 9 }   ["planes", { "id": "gzip", "level": 9 }]   "none"   "auto"   { "auto": "lossless" }   { "auto": "fast" }   { "auto": "archive" }
+ *   { "auto": "lossless", "minSaving": 0.2 }
  */
 import { isJsonObject, type Json, type JsonObject } from "../bytes/json.ts";
 import { UsageError } from "../errors/errors.ts";
@@ -13,8 +14,16 @@ import type { DType } from "../tensor/dtype.ts";
 import { encodeLossless } from "./auto.ts";
 import { encodeArchive } from "./auto-archive.ts";
 import { encodeFast } from "./auto-fast.ts";
-import { type CodedChunk, decodeChain, encodeChain, MAX_STEPS, type Step } from "./chain.ts";
-import type { Codec, CodecKind } from "./codec.ts";
+import { encodeAgainst, type SiblingEffort } from "./auto-sibling.ts";
+import {
+  type CodedChunk,
+  type DecodeOptions,
+  decodeChain,
+  encodeChain,
+  MAX_STEPS,
+  type Step,
+} from "./chain.ts";
+import type { Codec, CodecKind, Sibling } from "./codec.ts";
 import { codecOf } from "./registry.ts";
 
 /** A step of a chain policy; the parameters are complete. */
@@ -24,7 +33,16 @@ export type PolicyStep = { readonly codec: string; readonly parameters: JsonObje
 export type AutomaticPolicy = "lossless" | "fast" | "archive";
 
 /** How chunks are coded. The empty chain stores them raw. */
-export type CodecPolicy = { readonly chain: readonly PolicyStep[] } | { readonly auto: AutomaticPolicy };
+export type CodecPolicy =
+  | { readonly chain: readonly PolicyStep[] }
+  | {
+      readonly auto: AutomaticPolicy;
+      /**
+       * A chunk is coded against another one only if that makes its frame shorter by this fraction, below 1. 0 where it is absent: whatever
+       * is smaller. Not for `fast`, which codes nothing against others.
+       */
+      readonly minSaving?: number;
+    };
 
 /** The policies that choose by the data. */
 type AutomaticCoder = (bytes: Uint8Array, dtype: DType, out?: Uint8Array) => CodedChunk;
@@ -49,7 +67,7 @@ export function parsePolicy(json: unknown, field = "codec"): CodecPolicy {
   if (json === "none") return { chain: [] };
   if (json === "auto") return { auto: "lossless" };
   if (isJsonObject(json) && "auto" in json) {
-    refuseUnknownParameters(json, ["auto"], `${field} auto`);
+    refuseUnknownParameters(json, ["auto", "minSaving"], `${field} auto`);
     const name = json.auto;
     if (typeof name !== "string" || !Object.hasOwn(automatic, name)) {
       throw new UsageError(
@@ -57,7 +75,7 @@ export function parsePolicy(json: unknown, field = "codec"): CodecPolicy {
         `${field}: unknown auto ${JSON.stringify(name)}; known: ${Object.keys(automatic).join(", ")}`,
       );
     }
-    return { auto: name as keyof typeof automatic };
+    return { auto: name as AutomaticPolicy, ...parseMinSaving(json.minSaving, name, field) };
   }
   if (isJsonObject(json) && "chain" in json) {
     refuseUnknownParameters(json, ["chain"], field);
@@ -69,20 +87,40 @@ export function parsePolicy(json: unknown, field = "codec"): CodecPolicy {
 
 /** A policy in the form that users write and `parsePolicy` takes back. */
 export function policyToJson(policy: CodecPolicy): Json {
-  if ("auto" in policy) return { auto: policy.auto };
+  if ("auto" in policy) return { ...policy };
   return policy.chain.map(({ codec, parameters }) => ({ id: codec, ...parameters }));
 }
 
 /**
+ * Whether a policy codes chunks against siblings. Chains do what they say, and `fast` has no time to look for
+ * them.
+ */
+export function usesSiblings(
+  policy: CodecPolicy,
+): policy is { readonly auto: SiblingEffort; readonly minSaving?: number } {
+  return "auto" in policy && policy.auto !== "fast";
+}
+
+/** What may be given to code a chunk with. */
+export interface EncodeOptions {
+  /** Room that the payload may lie in, instead of memory of its own. */
+  readonly out?: Uint8Array;
+  /** A chunk to code against where that is smaller, by policies that use siblings. */
+  readonly sibling?: Sibling | undefined;
+}
+
+/**
  * Codes a chunk by a policy from `parsePolicy`. No steps: coding saves nothing, and `payload` is `bytes`
- * itself. `out`: room that the payload may lie in, instead of memory of its own.
+ * itself.
  */
 export function encodeChunk(
   bytes: Uint8Array,
   dtype: DType,
   policy: CodecPolicy,
-  out?: Uint8Array,
+  { out, sibling }: EncodeOptions = {},
 ): CodedChunk {
+  if (sibling !== undefined && usesSiblings(policy))
+    return encodeAgainst(bytes, dtype, sibling, { effort: policy.auto, minSaving: policy.minSaving, out });
   if ("auto" in policy) return automatic[policy.auto](bytes, dtype, out);
   const links = policy.chain.map(({ codec, parameters }) => ({ codec: codecOf(codec), parameters }));
   return encodeChain(bytes, dtype, links, undefined, out);
@@ -95,9 +133,24 @@ export function decodeChunk(
   rawBytes: number,
   dtype: DType,
   where?: string,
-  out?: Uint8Array,
+  options?: DecodeOptions,
 ): Uint8Array {
-  return decodeChain(payload, steps, rawBytes, dtype, where, out);
+  return decodeChain(payload, steps, rawBytes, dtype, where, options);
+}
+
+function parseMinSaving(json: unknown, auto: string, field: string): { readonly minSaving?: number } {
+  if (json === undefined) return {};
+  if (auto === "fast")
+    throw new UsageError(
+      "minSaving",
+      `${field}: auto "fast" codes nothing against other chunks, so it has no minSaving`,
+    );
+  if (typeof json !== "number" || !(json >= 0 && json < 1))
+    throw new UsageError(
+      "minSaving",
+      `${field}: minSaving is a fraction from 0 to below 1, not ${String(json)}`,
+    );
+  return json === 0 ? {} : { minSaving: json };
 }
 
 function parseChain(list: readonly unknown[], field: string): PolicyStep[] {

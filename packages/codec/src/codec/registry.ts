@@ -1,6 +1,6 @@
 /**
- * The codecs. Adding one is a file and a line here. Codes are on disk: never reuse or renumber one. Spoken
- * for by a codec to come: 10 sibling. `none` is no codec: it is the empty chain.
+ * The codecs. Adding one is a file and a line here. Codes are on disk: never reuse or renumber one. `none` is
+ * no codec: it is the empty chain.
  */
 import { UsageError } from "../errors/errors.ts";
 import { bitshuffle } from "./bitshuffle.ts";
@@ -15,13 +15,16 @@ import { gzip } from "./gzip.ts";
 import { hierarchical } from "./hierarchical.ts";
 import { ladder } from "./ladder.ts";
 import { lz4 } from "./lz4.ts";
+import { patch } from "./patch.ts";
 import { pattern251 } from "./pattern251.ts";
 import { planes } from "./planes.ts";
 import { rle } from "./rle.ts";
+import { sibling } from "./sibling.ts";
 import { sparse } from "./sparse.ts";
+import { xor } from "./xor.ts";
 import { zstd } from "./zstd.ts";
 
-/** All codecs, in the order of their codes. */
+/** The codecs that code a chunk by itself, which chains are made of, in the order of their codes. */
 export const codecs: readonly Codec[] = [
   gzip,
   lz4,
@@ -41,13 +44,25 @@ export const codecs: readonly Codec[] = [
   context,
 ];
 
-const byId = new Map<string, Codec>(codecs.map((codec) => [codec.id, codec]));
-const byCode = new Map<number, Codec>(codecs.map((codec) => [codec.code, codec]));
+/** The codecs that code a chunk against another one: only as the first step of a frame that names that one. */
+export const siblingCodecs: readonly Codec[] = [sibling, xor, patch];
 
-/** The codec of this id. Throws `UsageError` naming `field` when there is none. */
+const byId = new Map<string, Codec>(codecs.map((codec) => [codec.id, codec]));
+const byCode = new Map<number, Codec>([...codecs, ...siblingCodecs].map((codec) => [codec.code, codec]));
+
+/**
+ * The codec of this id, one that codes a chunk by itself. Throws `UsageError` naming `field` when there is
+ * none.
+ */
 export function codecOf(id: string, field = "codec"): Codec {
   const found = byId.get(id);
   if (found === undefined) {
+    if (siblingCodecs.some((codec) => codec.id === id)) {
+      throw new UsageError(
+        field,
+        `codec ${JSON.stringify(id)} codes a chunk against another one, so it cannot be asked for; auto lossless and auto archive take it where it saves`,
+      );
+    }
     throw new UsageError(
       field,
       `unknown codec ${JSON.stringify(id)}; known: none, ${[...byId.keys()].join(", ")}`,

@@ -7,7 +7,9 @@ import { CHECKSUM_BYTES, checksum64OfParts } from "../bytes/checksum.ts";
 import { equalBytes } from "../bytes/compare.ts";
 import { SHA256_BYTES, sha256 } from "../bytes/hash.ts";
 import { toHex } from "../bytes/hex.ts";
+import { varintBytes } from "../bytes/varint.ts";
 import { MAX_STEPS, type Step } from "../codec/chain.ts";
+import type { Sibling } from "../codec/codec.ts";
 import { type CodecPolicy, decodeChunk, encodeChunk } from "../codec/policy.ts";
 import { DamageError, LimitError, UsageError } from "../errors/errors.ts";
 import type { DType } from "../tensor/dtype.ts";
@@ -17,9 +19,16 @@ import {
   type FrameHeader,
   frameBytesOf,
   MAX_CHUNK_BYTES,
+  needsSibling,
   readFrameHeader,
   writeFrameHeader,
 } from "./header.ts";
+
+/** A chunk that another one is coded against: from its first element on, whatever its length and type. */
+export interface SiblingChunk extends Sibling {
+  /** Its SHA-256; taken on trust. */
+  readonly hash: Uint8Array;
+}
 
 /** A chunk to be framed. */
 export interface FrameInput {
@@ -28,19 +37,26 @@ export interface FrameInput {
   readonly dtype: DType;
   readonly bytes: Uint8Array;
   readonly policy: CodecPolicy;
+  /**
+   * A chunk to code against where that gives a shorter frame, by policies that use siblings. It must not be coded against another one
+   * itself.
+   */
+  readonly sibling?: SiblingChunk | undefined;
 }
 
 export interface DecodeFrameOptions {
   /** Also hash the decoded chunk and compare: finds what a coder did wrong before the checksum was taken. */
   readonly verifyHash?: boolean;
+  /** The chunk that the header names as its sibling. Frames that name none do without it. */
+  readonly sibling?: Pick<SiblingChunk, "hash" | "bytes"> | undefined;
   /** Room for the chunk, of exactly its length: the result may lie there. */
   readonly out?: Uint8Array;
 }
 
 /** Codes a chunk by a policy and frames it; raw if coding saves nothing. */
-export function encodeFrame(input: FrameInput): Uint8Array {
-  const { steps, payload } = encodeChunk(input.bytes, input.dtype, input.policy);
-  return frameOf(input.hash, input.dtype, input.bytes.length, steps, payload);
+export function encodeFrame({ hash, dtype, bytes, policy, sibling }: FrameInput): Uint8Array {
+  const { steps, payload } = encodeChunk(bytes, dtype, policy, { sibling });
+  return frameOf(hash, dtype, bytes.length, steps, payload, sibling?.hash);
 }
 
 /**
@@ -48,17 +64,18 @@ export function encodeFrame(input: FrameInput): Uint8Array {
  * (`MAX_HEADER_BYTES` and its length, at most). Returns the length of the frame.
  */
 export function encodeFrameInto(input: FrameInput, into: Uint8Array, at: number): number {
-  const { hash, dtype, bytes, policy } = input;
+  const { hash, dtype, bytes, policy, sibling } = input;
   checkFrameInput(hash, bytes.length);
   // Where the payload lies if the chunk takes one step, which is the common case: nothing is moved then.
-  const payloadAt = at + FRAME_FIXED_BYTES + 1 + varintLength(bytes.length);
-  const { steps, payload } = encodeChunk(bytes, dtype, policy, into.subarray(payloadAt));
+  const payloadAt = at + FRAME_FIXED_BYTES + 1 + varintBytes(bytes.length);
+  const { steps, payload } = encodeChunk(bytes, dtype, policy, { out: into.subarray(payloadAt), sibling });
   const header = writeFrameHeader({
     hash,
     dtype,
     rawBytes: bytes.length,
     steps,
     payloadBytes: payload.length,
+    siblingHash: needsSibling(steps) ? sibling?.hash : undefined,
   });
   const isInPlace =
     payload.buffer === into.buffer && payload.byteOffset === into.byteOffset + at + header.length;
@@ -69,22 +86,22 @@ export function encodeFrameInto(input: FrameInput, into: Uint8Array, at: number)
   return frame.length;
 }
 
-function varintLength(value: number): number {
-  return value < 2 ** 7 ? 1 : value < 2 ** 14 ? 2 : value < 2 ** 21 ? 3 : 4;
-}
-
 function checkFrameInput(hash: Uint8Array, rawBytes: number): void {
   if (hash.length !== SHA256_BYTES) throw new UsageError("hash", `a chunk's hash has ${SHA256_BYTES} bytes`);
   if (rawBytes > MAX_CHUNK_BYTES) throw new LimitError("chunk bytes", rawBytes, MAX_CHUNK_BYTES);
 }
 
-/** The frame of a chunk that is coded already. Throws `LimitError` for chunks over 16 MiB. */
+/**
+ * The frame of a chunk that is coded already; `siblingHash` is looked at if the first step needs a sibling.
+ * Throws `LimitError` for chunks over 16 MiB.
+ */
 export function frameOf(
   hash: Uint8Array,
   dtype: DType,
   rawBytes: number,
   steps: readonly Step[],
   payload: Uint8Array,
+  siblingHash?: Uint8Array,
 ): Uint8Array {
   checkFrameInput(hash, rawBytes);
   if (payload.length > MAX_CHUNK_BYTES)
@@ -93,7 +110,14 @@ export function frameOf(
   const outermost = steps[0]?.inputBytes ?? payload.length;
   if (outermost !== rawBytes)
     throw new UsageError("steps", `the steps code ${outermost} bytes, the chunk has ${rawBytes}`);
-  const header = writeFrameHeader({ hash, dtype, rawBytes, steps, payloadBytes: payload.length });
+  const header = writeFrameHeader({
+    hash,
+    dtype,
+    rawBytes,
+    steps,
+    payloadBytes: payload.length,
+    siblingHash: needsSibling(steps) ? siblingHash : undefined,
+  });
   const frame = new Uint8Array(header.length + payload.length);
   frame.set(header);
   frame.set(payload, header.length);
@@ -103,7 +127,8 @@ export function frameOf(
 
 /**
  * The chunk in a frame. `frame` must be exactly one frame; `where` (pack and offset) goes into errors. Throws
- * `DamageError` when any byte of it is not as written, or the chunk is not the one that `expectedHash` names.
+ * `DamageError` when any byte of it is not as written, when the chunk is not the one that `expectedHash` names,
+ * and when it is coded against another chunk than the one that is given.
  * The result is a view of `frame` when the chunk is stored raw.
  */
 export function decodeFrame(
@@ -117,12 +142,33 @@ export function decodeFrame(
     throw new DamageError(where, `holds chunk ${toHex(header.hash)}, ${toHex(expectedHash)} was expected`);
   }
   const payload = frame.subarray(header.headerBytes);
-  const room = options.out?.length === header.rawBytes ? options.out : undefined;
-  const bytes = decodeChunk(payload, header.steps, header.rawBytes, header.dtype, where, room);
+  const bytes = decodeChunk(payload, header.steps, header.rawBytes, header.dtype, where, {
+    out: options.out?.length === header.rawBytes ? options.out : undefined,
+    sibling: siblingOf(header, where, options),
+  });
   if (options.verifyHash === true && !equalBytes(sha256(bytes), header.hash)) {
     throw new DamageError(where, `the chunk's SHA-256 is not ${toHex(header.hash)}`);
   }
   return bytes;
+}
+
+/** The bytes that the chunk is coded against, if it is. */
+function siblingOf(
+  { sibling }: FrameHeader,
+  where: string,
+  { sibling: given }: DecodeFrameOptions,
+): Uint8Array | undefined {
+  if (sibling === undefined) return undefined;
+  if (given === undefined) {
+    throw new DamageError(where, `is coded against chunk ${toHex(sibling)}, which is missing`);
+  }
+  if (!equalBytes(given.hash.subarray(0, sibling.length), sibling)) {
+    throw new DamageError(
+      where,
+      `is coded against chunk ${toHex(sibling)}, not against ${toHex(given.hash)}, which was given`,
+    );
+  }
+  return given.bytes;
 }
 
 /**

@@ -5,24 +5,26 @@
  *   { "quantizer": "fp16", "codec": "gzip" }
  *   { "quantizer": { "id": "int8", "granularity": "tensor" }, "codec": { "id": "gzip", "level": 9 }, "description": "..." }
  *   { "codec": ["planes", { "id": "zstd", "level": 19 }] }
+ *   { "quantizer": "nf4", "codec": "auto", "policy": { "rules": [{ "names": ["*norm*"], "quantizer": "bf16" }] } }
+ *
+ * With a policy (quantizer-policy.ts), the quantizer is that of tensors which no rule is for.
  */
 import { isJsonObject, type Json, type JsonObject } from "../bytes/json.ts";
 import { type CodecPolicy, parsePolicy, policyToJson } from "../codec/policy.ts";
 import { UsageError } from "../errors/errors.ts";
 import { refuseUnknownParameters } from "../quantize/parameters.ts";
 import { quantizerOf } from "../quantize/registry.ts";
-
-/** A quantizer with its normalised parameters. */
-export interface PresetQuantizer {
-  readonly id: string;
-  readonly parameters: JsonObject;
-}
+import { type DType, dtypeOf } from "../tensor/dtype.ts";
+import { type PresetQuantizer, parseQuantizer, quantizerToJson } from "./preset-quantizer.ts";
+import { parseQuantizerPolicy, type QuantizerPolicy, quantizerPolicyToJson } from "./quantizer-policy.ts";
 
 /** A named quantizer and codec policy. Plain data: it can be sent to workers and stored as JSON. */
 export interface Preset {
   readonly name: string;
-  /** Absent: nothing is lost. */
+  /** Absent: nothing is lost, unless by the policy. */
   readonly quantizer?: PresetQuantizer;
+  /** Which tensors get another quantizer; absent: all get the same one. */
+  readonly policy?: QuantizerPolicy;
   readonly codec: CodecPolicy;
   /** Whether every tensor comes back bit by bit. */
   readonly lossless: boolean;
@@ -39,14 +41,18 @@ const MAX_DESCRIPTION_LENGTH = 500;
  * Reads a custom preset. Throws `UsageError` that names the field (`quantizer`, `codec`, ...); unknown keys
  * are refused by name.
  *
- * @param json `{ codec, quantizer?, description? }`
+ * @param json `{ codec, quantizer?, policy?, description? }`
  * @example parsePreset("small", { quantizer: "int8", codec: ["planes", { id: "zstd", level: 19 }] })
  */
 export function parsePreset(name: string, json: unknown): Preset {
   checkName(name);
   if (!isJsonObject(json))
     throw new UsageError("preset", `preset ${JSON.stringify(name)} must be a JSON object`);
-  refuseUnknownParameters(json, ["quantizer", "codec", "description"], `preset ${JSON.stringify(name)}`);
+  refuseUnknownParameters(
+    json,
+    ["quantizer", "policy", "codec", "description"],
+    `preset ${JSON.stringify(name)}`,
+  );
   if (json.codec === undefined) {
     throw new UsageError(
       "codec",
@@ -55,6 +61,13 @@ export function parsePreset(name: string, json: unknown): Preset {
   }
   const codec = parsePolicy(json.codec, "codec");
   const quantizer = parseQuantizer(json.quantizer);
+  const policy = json.policy === undefined ? undefined : parseQuantizerPolicy(json.policy);
+  if (quantizer !== undefined && policy?.budget !== undefined) {
+    throw new UsageError(
+      "policy.budget",
+      `preset ${JSON.stringify(name)}: quantizer and policy.budget are both for what no rule decides; give one of them`,
+    );
+  }
   const description = json.description ?? "";
   if (typeof description !== "string" || description.length > MAX_DESCRIPTION_LENGTH) {
     throw new UsageError(
@@ -62,17 +75,39 @@ export function parsePreset(name: string, json: unknown): Preset {
       `description must be text of at most ${MAX_DESCRIPTION_LENGTH} characters`,
     );
   }
-  const lossless = quantizer === undefined;
-  return { name, ...(quantizer === undefined ? {} : { quantizer }), codec, lossless, description };
+  return {
+    name,
+    ...(quantizer !== undefined && { quantizer }),
+    ...(policy !== undefined && { policy }),
+    codec,
+    lossless: quantizer === undefined && (policy === undefined || losesNothing(policy)),
+    description,
+  };
 }
 
 /** A preset in the form that `parsePreset` takes back. The name is not part of it. */
 export function presetToJson(preset: Preset): JsonObject {
   const json: Record<string, Json> = { codec: policyToJson(preset.codec) };
-  if (preset.quantizer !== undefined)
-    json.quantizer = { id: preset.quantizer.id, ...preset.quantizer.parameters };
+  if (preset.quantizer !== undefined) json.quantizer = quantizerToJson(preset.quantizer);
+  if (preset.policy !== undefined) json.policy = quantizerPolicyToJson(preset.policy);
   if (preset.description !== "") json.description = preset.description;
   return json;
+}
+
+/**
+ * Bits per weight of large tensors under a preset, scales included, before its codec; undefined where nothing is quantized or a policy
+ * decides for each tensor.
+ */
+export function bitsPerWeightOf(
+  { quantizer, policy }: Preset,
+  source: DType = dtypeOf("float32"),
+): number | undefined {
+  if (quantizer === undefined || policy !== undefined) return undefined;
+  return quantizerOf(quantizer.id).bitsPerWeight(quantizer.parameters, source);
+}
+
+function losesNothing({ rules, budget }: QuantizerPolicy): boolean {
+  return budget === undefined && rules.every(({ use }) => use === "none");
 }
 
 function checkName(name: string): void {
@@ -82,31 +117,4 @@ function checkName(name: string): void {
       `preset name ${JSON.stringify(name)} is not usable: letters, digits, ".", "_" and "-", at most ${MAX_NAME_LENGTH}`,
     );
   }
-}
-
-function parseQuantizer(json: Json | undefined): PresetQuantizer | undefined {
-  if (json === undefined || json === null || json === "none") return undefined;
-  if (typeof json !== "string" && !isJsonObject(json)) {
-    throw new UsageError(
-      "quantizer",
-      `quantizer is ${JSON.stringify(json)}; write its id, or { "id": ..., parameters }`,
-    );
-  }
-  const { id, ...written } = typeof json === "string" ? { id: json } : json;
-  if (typeof id !== "string") throw new UsageError("quantizer", "quantizer: the id is missing");
-  // { id, parameters } is the parsed form, { id, ...parameters } the written one.
-  const parameters = "parameters" in written ? parsedParameters(written) : written;
-  try {
-    return { id, parameters: quantizerOf(id).parse(parameters) };
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    throw new UsageError("quantizer", `quantizer ${JSON.stringify(id)}: ${error.message}`, { cause: error });
-  }
-}
-
-function parsedParameters(written: JsonObject): JsonObject {
-  refuseUnknownParameters(written, ["parameters"], "quantizer");
-  if (!isJsonObject(written.parameters))
-    throw new UsageError("quantizer", "quantizer: parameters must be an object");
-  return written.parameters;
 }

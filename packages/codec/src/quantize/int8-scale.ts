@@ -10,6 +10,7 @@
  * Scales are float32, and float64 for float64 tensors (whose constants and ranges float32 could not hold).
  */
 import { type DType, dtypeOf } from "../tensor/dtype.ts";
+import { largestFinite } from "./real-elements.ts";
 
 /** Scale and zero point of one tensor or channel. */
 export interface Int8Scale {
@@ -58,9 +59,9 @@ export function decodedLimit(dtype: DType, scales: Float32Array | Float64Array, 
   let largestScale = 0;
   for (let index = 0; index < scales.length; index++)
     largestScale = Math.max(largestScale, Math.abs(scales[index]!));
-  const largestFinite = (2 - 2 ** -dtype.mantissaBits!) * 2 ** (2 ** (dtype.exponentBits! - 1) - 1);
   const reach = Math.max(Math.abs(-128 - zero), Math.abs(127 - zero));
-  return reach * largestScale > largestFinite ? largestFinite : Number.POSITIVE_INFINITY;
+  const limit = largestFinite(dtype);
+  return reach * largestScale > limit ? limit : Number.POSITIVE_INFINITY;
 }
 
 /**

@@ -7,6 +7,7 @@
  *     tensor        tensor                    tensor
  *     channel       tensor (no channels)      channel
  */
+import { float32ToInt8, int8ToFloat32 } from "@tensorcask/kernels";
 import type { JsonObject } from "../bytes/json.ts";
 import { DamageError } from "../errors/errors.ts";
 import { type DType, dtypeOf } from "../tensor/dtype.ts";
@@ -26,11 +27,21 @@ import type {
   SideArrays,
 } from "./quantizer.ts";
 import { bytesOfReal, emptyReals, isQuantizable, realElements } from "./real-elements.ts";
+import {
+  parseRounding,
+  ROUNDING_PARAMETERS,
+  randomBase,
+  randomFraction,
+  stochasticSeed,
+} from "./rounding.ts";
 
 const int8Values = dtypeOf("int8");
 const int32 = dtypeOf("int32");
 /** Adding and taking away 1.5 x 2^52 rounds a double below 2^51 to the nearest integer, ties to even. */
 const ROUNDER = 6755399441055744;
+const HIGHEST = 127;
+/** From here on a channel is worth the copies into the kernels' memory. */
+const KERNEL_ELEMENTS = 128;
 
 /** How a tensor falls into channels; per tensor is one channel over everything. */
 interface Layout {
@@ -57,6 +68,7 @@ function layoutOf(source: QuantizeSource, parameters: JsonObject): Layout {
 class Int8Scan implements QuantizeScan {
   readonly #source: QuantizeSource;
   readonly #layout: Layout;
+  readonly #seed: number | undefined;
   readonly #minima: Float64Array;
   readonly #maxima: Float64Array;
   #notANumber = 0;
@@ -64,6 +76,7 @@ class Int8Scan implements QuantizeScan {
   constructor(source: QuantizeSource, parameters: JsonObject) {
     this.#source = source;
     this.#layout = layoutOf(source, parameters);
+    this.#seed = stochasticSeed(parameters);
     this.#minima = new Float64Array(this.#layout.channels).fill(Number.POSITIVE_INFINITY);
     this.#maxima = new Float64Array(this.#layout.channels).fill(Number.NEGATIVE_INFINITY);
   }
@@ -109,7 +122,7 @@ class Int8Scan implements QuantizeScan {
     if (this.#minima.includes(Number.NEGATIVE_INFINITY) || this.#maxima.includes(Number.POSITIVE_INFINITY)) {
       return { refused: "int8 cannot hold infinities" };
     }
-    return new Int8Plan(this.#source, this.#layout, arrays, this.#scales());
+    return new Int8Plan(this.#source, this.#layout, arrays, this.#scales(), this.#seed);
   }
 
   #scales(): Scales {
@@ -134,10 +147,18 @@ class Int8Plan implements QuantizePlan {
   readonly #source: QuantizeSource;
   readonly #layout: Layout;
   readonly #scales: Scales;
+  readonly #seed: number | undefined;
   readonly #statistics = new ErrorStatistics();
   #scratch: Float32Array | Float64Array;
 
-  constructor(source: QuantizeSource, layout: Layout, arrays: readonly QuantizedArray[], scales: Scales) {
+  constructor(
+    source: QuantizeSource,
+    layout: Layout,
+    arrays: readonly QuantizedArray[],
+    scales: Scales,
+    seed: number | undefined,
+  ) {
+    this.#seed = seed;
     this.arrays = arrays;
     this.#source = source;
     this.#layout = layout;
@@ -157,7 +178,12 @@ class Int8Plan implements QuantizePlan {
     for (let from = 0; from < elements.length; ) {
       const channel = Math.floor((firstElement + from) / channelElements);
       const to = Math.min(elements.length, (channel + 1) * channelElements - firstElement);
-      encodeRun(elements, values, from, to, this.#scales.scales[channel]!, this.#scales.zero, lowest, 127);
+      const scale = this.#scales.scales[channel]!;
+      if (this.#seed === undefined) encodeRun(elements, values, from, to, scale, this.#scales.zero, lowest);
+      else {
+        const base = randomBase(this.#seed);
+        encodeRunStochastic(elements, values, from, to, scale, this.#scales.zero, lowest, base, firstElement);
+      }
       from = to;
     }
     const decoded = this.#scratchOf(values.length);
@@ -198,14 +224,35 @@ function encodeRun(
   scale: number,
   zero: number,
   lowest: number,
-  highest: number,
 ): void {
+  if (elements instanceof Float32Array && to - from >= KERNEL_ELEMENTS) {
+    float32ToInt8(elements.subarray(from, to), scale, zero, lowest, values.subarray(from, to));
+    return;
+  }
   for (let index = from; index < to; index++) {
     // Integers from here on: |element / scale| and |zero| stay below 2^30 + 256. Math.min and Math.max would be three times slower here.
     const value = ((elements[index]! / scale + ROUNDER - ROUNDER) | 0) + zero;
-    if (value > highest) values[index] = highest;
+    if (value > HIGHEST) values[index] = HIGHEST;
     else if (value < lowest) values[index] = lowest;
     else values[index] = value;
+  }
+}
+
+/** As `encodeRun`, rounded stochastically; index 0 is the element `firstElement` of the tensor. */
+function encodeRunStochastic(
+  elements: Float32Array | Float64Array,
+  values: Int8Array,
+  from: number,
+  to: number,
+  scale: number,
+  zero: number,
+  lowest: number,
+  base: number,
+  firstElement: number,
+): void {
+  for (let index = from; index < to; index++) {
+    const steps = Math.floor(elements[index]! / scale + randomFraction(base, firstElement + index));
+    values[index] = Math.max(lowest, Math.min(HIGHEST, steps + zero));
   }
 }
 
@@ -222,7 +269,11 @@ function decode(
     const channel = Math.floor((firstElement + from) / channelElements);
     const to = Math.min(values.length, (channel + 1) * channelElements - firstElement);
     const scale = scales[channel]!;
-    for (let index = from; index < to; index++) out[index] = (values[index]! - zero) * scale;
+    if (out instanceof Float32Array && to - from >= KERNEL_ELEMENTS) {
+      int8ToFloat32(values.subarray(from, to), scale, zero, out.subarray(from, to));
+    } else {
+      for (let index = from; index < to; index++) out[index] = (values[index]! - zero) * scale;
+    }
     from = to;
   }
   if (limit < Number.POSITIVE_INFINITY) capMagnitudes(out, limit);
@@ -254,16 +305,18 @@ function scalesOf(source: QuantizeSource, layout: Layout, side: SideArrays): Sca
   return { scales, zero, limit: decodedLimit(source.dtype, scales, zero) };
 }
 
-/** The quantizer `int8`; parameter `granularity`: `auto` (default), `tensor` or `channel`. */
+/** The quantizer `int8`; parameters `granularity` (`auto`, `tensor` or `channel`), `rounding`, `seed`. */
 export const int8: Quantizer = {
   id: "int8",
   parse(parameters: JsonObject): JsonObject {
-    refuseUnknownParameters(parameters, ["granularity"], "int8");
-    return { granularity: choiceParameter(parameters, "granularity", "int8", ["auto", "tensor", "channel"]) };
+    refuseUnknownParameters(parameters, ["granularity", ...ROUNDING_PARAMETERS], "int8");
+    const granularity = choiceParameter(parameters, "granularity", "int8", ["auto", "tensor", "channel"]);
+    return { granularity, ...parseRounding(parameters, "int8") };
   },
   accepts(dtype: DType): boolean {
     return isQuantizable(dtype);
   },
+  bitsPerWeight: () => 8,
   begin(source: QuantizeSource, parameters: JsonObject): QuantizeScan {
     return new Int8Scan(source, parameters);
   },

@@ -4,9 +4,13 @@
  *
  *     quantizer.begin -> scan.push ... scan.finish -> plan.encode ... plan.error()
  *
- * Element ranges may come in any order and sizes, each element once in each pass. What is stored goes by its `role`: `values` come out of `encode`,
- * element for element; `scales` and `zeros` are small and whole in `side`. Quantizer and parameters are recorded with the tensor, and
- * decoding uses what is recorded, never what is configured at the time.
+ * Element ranges may come in any order and sizes, each element once in each pass; in the second they begin and end where `values` can be cut.
+ * What is stored goes by its `role`: `values` come out of `encode`, `scales` and `zeros` are small and whole in `side`.
+ * Quantizer and parameters are recorded with the tensor, and decoding uses what is recorded, never what is configured at the time.
+ *
+ * `values` are elements of the tensor's shape, or blocks (`dtype.block`) of neighbours: block i holds the elements from i times the block's size
+ * on, in row-major order; the last block may hold fewer. So chunks of `values`, cut by their own dtype and shape (`ElementGeometry`), cover the source
+ * elements from `first x block elements` on, and decoding needs no more than these bytes and `side`.
  */
 import type { JsonObject } from "../bytes/json.ts";
 import type { DType } from "../tensor/dtype.ts";
@@ -41,9 +45,12 @@ export type Dequantize = (values: Uint8Array, firstElement: number) => Uint8Arra
 export interface QuantizePlan {
   readonly arrays: readonly QuantizedArray[];
   readonly side: SideArrays;
-  /** Everything that is stored, scales included, over the number of elements. */
+  /** Everything that is stored, scales included, over the number of elements; as a codec packs it, where it takes one to be small. */
   readonly bitsPerWeight: number;
-  /** Source bytes of the elements from `firstElement` on, to the `values` bytes of these elements. Also measures the error. */
+  /**
+   * Source bytes of the elements from `firstElement` on, to the `values` bytes of these elements. The range begins and ends where whole bytes of
+   * `values` (whole blocks of block dtypes) do, or with the tensor. Also measures the error.
+   */
   encode(bytes: Uint8Array, firstElement: number): Uint8Array;
   /** The error over all elements encoded so far. */
   error(): QuantizationError;
@@ -69,6 +76,8 @@ export interface Quantizer {
   parse(parameters: JsonObject): JsonObject;
   /** Whether tensors of this dtype can be quantized, and would come out smaller. */
   accepts(dtype: DType): boolean;
+  /** Bits per weight of large tensors of `source`, scales included, for choosing among quantizers. `parameters` are parsed ones. */
+  bitsPerWeight(parameters: JsonObject, source: DType): number;
   /** Starts the first pass. `parameters` are parsed ones. */
   begin(source: QuantizeSource, parameters: JsonObject): QuantizeScan;
   /** A decoder for what `begin(source, parameters)` led to. Throws `DamageError` when `side` does not fit. */

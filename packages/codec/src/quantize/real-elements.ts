@@ -29,3 +29,8 @@ export function emptyReals(
 ): Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer> {
   return dtype.name === "float64" ? new Float64Array(count) : new Float32Array(count);
 }
+
+/** The largest finite number of a float dtype. */
+export function largestFinite(dtype: DType): number {
+  return (2 - 2 ** -dtype.mantissaBits!) * 2 ** (2 ** (dtype.exponentBits! - 1) - 1);
+}

@@ -1,12 +1,35 @@
 /** All quantizers by id. Ids are recorded with tensors: never reuse one. */
 import type { JsonObject } from "../bytes/json.ts";
 import { UsageError } from "../errors/errors.ts";
+import { bf16 } from "./bf16.ts";
+import { mxfp4, nvfp4 } from "./fp4.ts";
+import { fp8e4m3, fp8e5m2 } from "./fp8.ts";
 import { fp16 } from "./fp16.ts";
+import { ggmlQuantizers } from "./ggml.ts";
 import { int8 } from "./int8.ts";
+import { mxfp6, mxfp8 } from "./microscaling.ts";
+import { nf4, nf4dq } from "./nf4.ts";
+import { palette } from "./palette.ts";
+import { prune } from "./prune.ts";
 import type { Dequantize, Quantizer, QuantizeSource, SideArrays } from "./quantizer.ts";
 
 /** Every quantizer that this version knows. */
-export const quantizers: readonly Quantizer[] = [fp16, int8];
+export const quantizers: readonly Quantizer[] = [
+  fp16,
+  bf16,
+  fp8e4m3,
+  fp8e5m2,
+  int8,
+  ...ggmlQuantizers,
+  nf4,
+  nf4dq,
+  mxfp8,
+  mxfp6,
+  mxfp4,
+  nvfp4,
+  prune,
+  palette,
+];
 
 const byId = new Map<string, Quantizer>(quantizers.map((quantizer) => [quantizer.id, quantizer]));
 

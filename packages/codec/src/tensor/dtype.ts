@@ -3,9 +3,13 @@
  * accepted as aliases. `code` is written to disk (frames, journal): never reuse one, never renumber.
  */
 import { UsageError } from "../errors/errors.ts";
+import { type GgmlBlockName, ggmlBlocks } from "./ggml-blocks.ts";
 
-/** How elements of a dtype are read: `float` and `complex` are made of IEEE-like floats, `exponent` is a bare power of two. */
-export type DTypeKind = "bool" | "int" | "uint" | "float" | "complex" | "exponent";
+/**
+ * How elements of a dtype are read: `float` and `complex` are made of IEEE-like floats, `exponent` is a bare power of two, a `block` is
+ * several values quantized together: bytes to everything but `dequantizeBlocks`.
+ */
+export type DTypeKind = "bool" | "int" | "uint" | "float" | "complex" | "exponent" | "block";
 
 /** Facts about one element type. */
 export interface DType {
@@ -20,9 +24,12 @@ export interface DType {
   /** For floats: exponent and stored mantissa bits of one component (sign bit is the top one). */
   readonly exponentBits?: number;
   readonly mantissaBits?: number;
+  /** For blocks, which are elements themselves: how many values are in one. The last axis of a shape counts blocks. */
+  readonly block?: { readonly elements: number };
 }
 
 export type DTypeName =
+  | GgmlBlockName
   | "bool"
   | "int4"
   | "uint4"
@@ -112,6 +119,16 @@ const all: readonly DType[] = [
     exponentBits: 11,
     mantissaBits: 52,
   },
+  ...ggmlBlocks.map(
+    ([name, code, elements, bytes]): DType => ({
+      name,
+      code,
+      bits: 8 * bytes,
+      kind: "block",
+      safetensors: undefined,
+      block: { elements },
+    }),
+  ),
 ];
 
 const byName = new Map<string, DType>(all.map((dtype) => [dtype.name, dtype]));

@@ -29,12 +29,15 @@ const tables = new Map<DTypeName, Float32Array<ArrayBuffer>>();
  * @param bytes little-endian elements, at any offset
  * @param elements how many; needed only where a last byte of packed elements is not full
  * @returns a fresh array, except for float32, where it is a view of `bytes` if that is aligned
- * @throws UsageError for complex dtypes and when `bytes` does not hold exactly `elements`
+ * @throws UsageError for complex dtypes, for blocks (`dequantizeBlocks` reads those) and when `bytes` does not hold exactly `elements`
  */
 export function toFloat32(dtype: DType, bytes: Uint8Array, elements?: number): Float32Array {
   const count = elements ?? Math.floor((bytes.length * 8) / dtype.bits);
   if (bytesOfElements(dtype, count, "elements") !== bytes.length) {
     throw new UsageError("bytes", `${bytes.length} bytes are not ${count} elements of ${dtype.name}`);
+  }
+  if (dtype.kind === "complex" || dtype.kind === "block") {
+    throw new UsageError("dtype", `${dtype.name} has no float32 form`);
   }
   if (dtype.bits <= 8) return looked(tableOf(dtype), dtype, bytes, count);
   switch (dtype.name) {
@@ -44,9 +47,6 @@ export function toFloat32(dtype: DType, bytes: Uint8Array, elements?: number): F
       return floats(bfloat16ToFloat32(bytes));
     case "float32":
       return typedArrayOf(dtype, bytes) as Float32Array;
-    case "complex64":
-    case "complex128":
-      throw new UsageError("dtype", `${dtype.name} has no float32 form`);
     default:
       return rounded(typedArrayOf(dtype, bytes));
   }

@@ -9,11 +9,13 @@
  *     float32, float64               Float32Array, Float64Array
  *     complex64, complex128          Float32Array, Float64Array (real and imaginary parts in turn)
  *     int4, uint4, float4, float6    Uint8Array (packed bits, see packed.ts)
+ *     ggml_*                         Uint8Array (whole blocks, see ggml-blocks.ts)
  *
  * Any dtype may also be handed in as a Uint8Array of its little-endian bytes, float16 as a Float16Array, uint8 as a Uint8ClampedArray.
  */
 import { UsageError } from "../errors/errors.ts";
 import { type DType, type DTypeName, dtypeOf } from "./dtype.ts";
+import type { GgmlBlockName } from "./ggml-blocks.ts";
 import { byteLength, shapeText } from "./shape.ts";
 
 /** The arrays of the table above. They may lie in shared memory. */
@@ -74,7 +76,7 @@ const float64: ArrayKind = {
   over: (b, o, n) => new Float64Array(b, o, n),
 };
 
-const kinds: { readonly [name in DTypeName]: ArrayKind } = {
+const kinds: { readonly [name in Exclude<DTypeName, GgmlBlockName>]: ArrayKind } = {
   bool: uint8,
   int4: uint8,
   uint4: uint8,
@@ -102,6 +104,11 @@ const kinds: { readonly [name in DTypeName]: ArrayKind } = {
   complex128: float64,
 };
 
+/** Blocks are bytes; every other dtype has its array in the table. */
+function kindOf(dtype: DType): ArrayKind {
+  return dtype.kind === "block" ? uint8 : kinds[dtype.name as keyof typeof kinds];
+}
+
 /** Arrays taken beside the one of the table. */
 const alsoTaken: { readonly [name in DTypeName]?: string } = {
   float16: "Float16Array",
@@ -110,7 +117,7 @@ const alsoTaken: { readonly [name in DTypeName]?: string } = {
 
 /** Name of the typed array that holds elements of this dtype, such as `Float32Array`. */
 export function arrayNameOf(dtype: DType): string {
-  return kinds[dtype.name].name;
+  return kindOf(dtype).name;
 }
 
 /**
@@ -119,7 +126,7 @@ export function arrayNameOf(dtype: DType): string {
  * @throws UsageError when `bytes` is not whole array elements.
  */
 export function typedArrayOf(dtype: DType, bytes: Uint8Array): TypedArray {
-  const kind = kinds[dtype.name];
+  const kind = kindOf(dtype);
   const length = bytes.byteLength / kind.elementBytes;
   if (!Number.isInteger(length)) {
     throw new UsageError("bytes", `${bytes.byteLength} bytes are no whole number of ${dtype.name} elements`);

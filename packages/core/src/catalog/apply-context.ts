@@ -27,6 +27,10 @@ export interface ApplyContext {
   readonly chains: Map<string, number>;
   /** Files whose records were added, and the ranges of those records' ids. */
   readonly ranges: Map<number, { first: Uint8Array; last: Uint8Array }>;
+  /** Chunks whose frames name a sibling, with the first bytes of its hash. */
+  readonly siblings: Map<number, Uint8Array>;
+  /** Ids of dropped chunks, as ranges [first, end). */
+  readonly dropped: (readonly [first: number, end: number])[];
   /** Declared metadata paths may have changed. */
   pathsChanged: boolean;
 }

@@ -1,11 +1,14 @@
 /**
  * Applying operations about packs, chunks and tensors.
  */
-import type { FramesOp, Runs } from "../model/entry.ts";
+import type { FramesOp } from "../model/entry.ts";
 import { countOfRuns, idsOf } from "../model/runs.ts";
 import type { ApplyContext, OpOf } from "./apply-context.ts";
 import { bindable, Chunks } from "./chunks.ts";
-import { damaged, type Sqlite } from "./sqlite.ts";
+import { insertFeatures } from "./features.ts";
+import { noteSibling } from "./siblings.ts";
+import { dropSketches } from "./sketches.ts";
+import { damaged } from "./sqlite.ts";
 import { insertTensor } from "./tensors.ts";
 
 export function addPack({ sqlite, counters }: ApplyContext, op: OpOf<"pack.add">): void {
@@ -54,6 +57,7 @@ export function addFrames(context: ApplyContext, op: FramesOp): void {
         chain,
         id,
       );
+      noteSibling(context, id, frame.sibling);
     } else {
       sqlite.run(
         "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -65,6 +69,8 @@ export function addFrames(context: ApplyContext, op: FramesOp): void {
         frame.rawBytes,
         chain,
       );
+      if (frame.sibling !== undefined) noteSibling(context, id, frame.sibling);
+      if (frame.features !== undefined) insertFeatures(sqlite, id, frame.features);
     }
     first = Math.min(first, id);
     last = Math.max(last, id);
@@ -122,9 +128,11 @@ export function addTensors({ sqlite, counters, forms }: ApplyContext, op: OpOf<"
   counters.tensor = Math.max(counters.tensor, id);
 }
 
-/** Runs a deletion of [from, to) for each run. */
-export function dropRuns(sqlite: Sqlite, sql: string, runs: Runs): void {
+export function dropTensors({ sqlite }: ApplyContext, { tensors: runs }: OpOf<"tensors.drop">): void {
   for (let at = 0; at + 1 < runs.length; at += 2) {
-    sqlite.run(sql, runs[at]!, runs[at]! + runs[at + 1]!);
+    const first = runs[at]!;
+    const end = first + runs[at + 1]!;
+    sqlite.run("DELETE FROM tensor WHERE tensor >= ? AND tensor < ?", first, end);
+    dropSketches(sqlite, first, end);
   }
 }

@@ -1,9 +1,10 @@
 /**
  * Applying a journal entry: the one way in which the catalog changes. Live commits, recovery and rebuild all come through here, so an
- * entry must give the same rows whenever it is applied: nothing depends on the clock or on the process.
+ * entry must give the same rows whenever it is applied: nothing depends on the clock or on the process. (But for the cache of features, which only
+ * live commits fill.)
  *
  * An entry is durable before it gets here. So this refuses only what would make the catalog lie (a gap in the sequence, a frame that is
- * not the chunk it should be, an id given twice); removing what is not there changes nothing.
+ * not the chunk it should be, an id given twice, a chunk without what it is coded against); removing what is not there changes nothing.
  */
 import type { Entry, JournalPosition, Op } from "../model/entry.ts";
 import type { ApplyContext, ApplyOptions, FramesReader } from "./apply-context.ts";
@@ -17,8 +18,9 @@ import {
   setSettings,
 } from "./apply-datasets.ts";
 import { addFiles, addRecords, flushRanges, removeFiles, removeRecords } from "./apply-records.ts";
-import { addFrames, addPack, addTensors, dropRuns } from "./apply-storage.ts";
+import { addFrames, addPack, addTensors, dropTensors } from "./apply-storage.ts";
 import { updateIndexes } from "./metadata-index.ts";
+import { dropChunks, linkSiblings } from "./siblings.ts";
 import { damaged, type Sqlite } from "./sqlite.ts";
 import { readCounters, readPosition, writeCounters, writePosition } from "./state.ts";
 
@@ -48,12 +50,15 @@ export function applyEntry(
       forms: new Map(),
       chains: new Map(),
       ranges: new Map(),
+      siblings: new Map(),
+      dropped: [],
       pathsChanged: false,
     };
     for (const op of entry.ops) {
       applyOp(context, op);
     }
     flushRanges(context, true);
+    linkSiblings(context);
     if (context.pathsChanged) {
       updateIndexes(sqlite);
     }
@@ -82,13 +87,13 @@ function applyOp(context: ApplyContext, op: Op): void {
       }
       return;
     case "chunks.drop":
-      dropRuns(sqlite, "DELETE FROM chunk WHERE chunk >= ? AND chunk < ?", op.chunks);
+      dropChunks(context, op.chunks);
       return;
     case "tensors.add":
       addTensors(context, op);
       return;
     case "tensors.drop":
-      dropRuns(sqlite, "DELETE FROM tensor WHERE tensor >= ? AND tensor < ?", op.tensors);
+      dropTensors(context, op);
       return;
     case "dataset.add":
       addDataset(context, op);

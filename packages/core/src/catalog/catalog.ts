@@ -11,6 +11,7 @@ import { applyEntry } from "./apply.ts";
 import type { ApplyOptions, FramesReader } from "./apply-context.ts";
 import { Chunks } from "./chunks.ts";
 import { Datasets } from "./datasets.ts";
+import { chunkAlike } from "./features.ts";
 import { Files } from "./files.ts";
 import { type DeadOptions, findDead } from "./liveness.ts";
 import { declaredPaths } from "./metadata-index.ts";
@@ -23,11 +24,13 @@ import type {
   ChunkRow,
   DatasetRow,
   DeadRows,
+  Dependent,
   FileRow,
   PackLiveness,
   PackRow,
   RecordQuery,
   RecordRow,
+  SiblingCandidate,
   StagedRow,
   StoredTensor,
   StoreUsage,
@@ -36,6 +39,8 @@ import type {
   Where,
 } from "./rows.ts";
 import { clearSchema, prepareSchema } from "./schema.ts";
+import { dependentsOf } from "./siblings.ts";
+import { siblingCandidates } from "./sketches.ts";
 import { snapshotOps } from "./snapshot.ts";
 import { Sqlite, type SqliteOptions } from "./sqlite.ts";
 import { movePosition, readCounters, readPosition } from "./state.ts";
@@ -44,6 +49,7 @@ import { measureUsage } from "./usage.ts";
 import { findUsers } from "./users.ts";
 
 export type { ApplyOptions, FramesReader } from "./apply-context.ts";
+export type { FamilyLink, FamilyMember, FamilyUsage } from "./families.ts";
 export type { DeadOptions } from "./liveness.ts";
 export type { QuantizationUsage } from "./quantization.ts";
 export type { ExpireOp, Rehearsal } from "./rehearse.ts";
@@ -164,6 +170,11 @@ export class Catalog {
     return this.#chunks.all();
   }
 
+  /** Which chunks are coded against any of these. */
+  dependents(chunks: readonly number[]): Dependent[] {
+    return dependentsOf(this.#sqlite, chunks);
+  }
+
   /** For each tensor key the id, or undefined. */
   resolveTensors(keys: readonly Uint8Array[]): (number | undefined)[] {
     return this.#tensors.resolve(keys);
@@ -176,6 +187,27 @@ export class Catalog {
   /** The tensors of the ids, in their order. Throws `DamageError` naming one that is missing. */
   tensors(ids: Iterable<number>): StoredTensor[] {
     return this.#tensors.byIds(ids);
+  }
+
+  /** All tensors by rising id, in pages: tensors that are added or dropped meanwhile may be seen or not. */
+  allTensors(): Iterable<StoredTensor> {
+    return this.#tensors.all();
+  }
+
+  /**
+   * Tensors that may resemble the one of this sketch: those that share most hashes with it, then the newest. Of tensors with the same hash
+   * the newest 256 are looked at.
+   */
+  siblingCandidates(sketch: Uint8Array, limit = 8): SiblingCandidate[] {
+    return siblingCandidates(this.#sqlite, sketch, limit);
+  }
+
+  /**
+   * The chunk of opaque bytes that shares most features (codec's `features`) with these, then the newest, and how many. Chunks that were
+   * committed before the catalog was last rebuilt are not found.
+   */
+  chunkAlike(features: Int32Array): { readonly chunk: number; readonly shared: number } | undefined {
+    return chunkAlike(this.#sqlite, features);
   }
 
   packs(): PackRow[] {
@@ -287,7 +319,7 @@ export class Catalog {
     }));
   }
 
-  /** Names (`dataset/[file#]tensor`, the first 100) of what needs any of these chunks. Reads all tensors. */
+  /** Names (`dataset/[file#]tensor`, the first 100) of what needs any of these chunks, also because it is coded against them. Reads all tensors. */
   usersOf(chunks: readonly number[], formatId?: (id: Uint8Array) => string): string[] {
     return findUsers(this.#sqlite, chunks, formatId);
   }

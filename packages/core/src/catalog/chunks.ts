@@ -17,12 +17,14 @@ interface StoredChunk {
   readonly frameBytes: number;
   readonly rawBytes: number;
   readonly codes: string;
+  readonly sibling: number | null;
 }
 
 // LEFT JOIN, so that a chunk whose pack is gone shows up as damage and does not just vanish.
 const selectChunk = `
-  SELECT c.chunk AS id, c.hash, p.name AS pack, c.offset, c.frame_bytes AS frameBytes, c.raw_bytes AS rawBytes, h.codes
-  FROM chunk c LEFT JOIN pack p ON p.pack = c.pack JOIN chain h ON h.chain = c.chain`;
+  SELECT c.chunk AS id, c.hash, p.name AS pack, c.offset, c.frame_bytes AS frameBytes, c.raw_bytes AS rawBytes, h.codes,
+    s.base AS sibling
+  FROM chunk c LEFT JOIN pack p ON p.pack = c.pack JOIN chain h ON h.chain = c.chain LEFT JOIN sibling s ON s.chunk = c.chunk`;
 
 const byHash = `${selectChunk} WHERE substr(c.hash, 1, 5) = ? AND c.hash = ? ORDER BY c.chunk LIMIT 1`;
 const byId = `${selectChunk} WHERE c.chunk = ?`;
@@ -63,11 +65,20 @@ export function bindable(bytes: Uint8Array): Uint8Array {
 }
 
 function chunkRow(stored: StoredChunk): ChunkRow {
-  const { id, hash, pack, offset, frameBytes, rawBytes, codes } = stored;
+  const { id, hash, pack, offset, frameBytes, rawBytes, codes, sibling } = stored;
   if (pack === null) {
     throw damaged(`chunk ${id} lies in a pack that is not there`);
   }
-  return { id, hash: plainBytes(hash), pack, offset, frameBytes, rawBytes, chain: chainOf(codes) };
+  return {
+    id,
+    hash: plainBytes(hash),
+    pack,
+    offset,
+    frameBytes,
+    rawBytes,
+    chain: chainOf(codes),
+    ...(sibling !== null && { sibling }),
+  };
 }
 
 export class Chunks {

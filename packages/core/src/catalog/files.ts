@@ -1,5 +1,5 @@
 /**
- * Imported files. A row holds the file's parts as runs of tensor ids (the tensors of one file have been added in a row), and the range
+ * Imported files. A row holds the file's parts as runs of tensor ids (the tensors of one file have been added in a row), how they lie in it, and the range
  * of the ids of its records: they were given out together, so the range finds them without an index over all records.
  */
 
@@ -17,13 +17,14 @@ interface FileColumns {
   readonly bytes: number;
   readonly sha256: Buffer;
   readonly parts: string;
+  readonly layouts: string | null;
   readonly added: number;
   readonly removed: number | null;
 }
 
 // Files of a dropped dataset wait to be reaped and are not there for readers.
 const selectFile = `
-  SELECT f.file, f.dataset, f.path, f.format, f.bytes, f.sha256, f.parts, f.added, f.removed
+  SELECT f.file, f.dataset, f.path, f.format, f.bytes, f.sha256, f.parts, f.layouts, f.added, f.removed
   FROM file f CROSS JOIN dataset d ON d.dataset = f.dataset AND d.name IS NOT NULL`;
 
 /** SQL that holds for rows of version ?; `current` says that it is the newest version. */
@@ -43,11 +44,17 @@ export function partsOf(text: string): number[] {
   return [...idsOf(JSON.parse(text) as number[])];
 }
 
-function fileRow({ removed, parts, sha256, ...rest }: FileColumns): FileRow {
+/** Layouts as text: a digit for each part. */
+export function layoutsOf(text: string | null): { layouts?: number[] } {
+  return text === null ? {} : { layouts: Array.from(text, Number) };
+}
+
+function fileRow({ removed, parts, layouts, sha256, ...rest }: FileColumns): FileRow {
   return {
     ...rest,
     sha256: plainBytes(sha256),
     parts: partsOf(parts),
+    ...layoutsOf(layouts),
     ...(removed === null ? {} : { removed }),
   };
 }
@@ -55,8 +62,8 @@ function fileRow({ removed, parts, sha256, ...rest }: FileColumns): FileRow {
 /** Inserts one file row. */
 export function insertFile(sqlite: Sqlite, dataset: number, added: number, file: FileFacts): void {
   sqlite.run(
-    `INSERT INTO file (file, dataset, path, format, bytes, sha256, parts, added, removed)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO file (file, dataset, path, format, bytes, sha256, parts, layouts, added, removed)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     file.file,
     dataset,
     file.path,
@@ -64,6 +71,7 @@ export function insertFile(sqlite: Sqlite, dataset: number, added: number, file:
     file.bytes,
     bindable(file.sha256),
     JSON.stringify(runsOf(file.parts)),
+    file.layouts?.join("") ?? null,
     added,
     file.removed ?? null,
   );

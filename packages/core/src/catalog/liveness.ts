@@ -1,8 +1,7 @@
 /**
- * What gc may drop: tensors that no row of a live dataset refers to, and chunks that no such tensor uses. Rows of dropped datasets
- * count for nothing, reaped or not.
+ * What gc may drop: tensors that no row of a live dataset refers to, and chunks that no tensor of the others uses. A chunk in use uses
+ * the one that it is coded against. Rows of dropped datasets count for nothing, reaped or not.
  */
-
 import { RunsBuilder } from "../model/runs.ts";
 import { forEachFile, forEachRecordTensor, forEachRun, readChunks, readTensors } from "./census.ts";
 import type { DeadRows, StagedRow } from "./rows.ts";
@@ -54,10 +53,19 @@ export function findDead(sqlite: Sqlite, { now, stagedMs }: DeadOptions): DeadRo
         chunkUsed.fill(1, firstAtLeast(chunkIds, first), firstAtLeast(chunkIds, first + count));
       }
     }
-    const deadChunks = new RunsBuilder();
+    const { bases } = chunks;
+    // One pass is enough: what a chunk is coded against is coded against nothing.
     for (let place = 0; place < chunkIds.length; place += 1) {
-      if (chunkUsed[place] === 0) {
-        deadChunks.push(chunkIds[place]!);
+      if (chunkUsed[place] === 1 && bases[place]! >= 0) {
+        chunkUsed[bases[place]!] = 1;
+      }
+    }
+    const deadChunks = new RunsBuilder();
+    for (const isCoded of [true, false]) {
+      for (let place = 0; place < chunkIds.length; place += 1) {
+        if (chunkUsed[place] === 0 && bases[place]! >= 0 === isCoded) {
+          deadChunks.push(chunkIds[place]!);
+        }
       }
     }
     return { tensors: deadTensors.runs, chunks: deadChunks.runs, stagedFirsts };

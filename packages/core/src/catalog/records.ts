@@ -16,7 +16,7 @@ import type { Sqlite, SqlValue } from "./sqlite.ts";
 import { compileWhere, type FieldCondition } from "./where.ts";
 
 /** Records of one name that a lookup returns: enough to list the candidates of an ambiguous name. */
-const NAMED_LIMIT = 32;
+export const NAMED_LIMIT = 32;
 /** Up to so many rows, an index that finds them out of order beats reading all records in order. */
 const RANGE_ROWS = 10_000;
 /** Fetched by one step of a walk over all changes. */

@@ -2,6 +2,7 @@
  * What the catalog answers with. Plain data: every value is the caller's own, nothing refers back to SQLite.
  */
 import type { FileFacts, Json, JsonObject, RecordFacts, Runs, TensorFacts } from "../model/entry.ts";
+import type { FamilyUsage } from "./families.ts";
 
 /** Where a chunk lies. */
 export interface ChunkRow {
@@ -18,6 +19,21 @@ export interface ChunkRow {
   readonly rawBytes: number;
   /** Codes of the codec chain's steps, in the order of encoding; empty for a raw chunk. */
   readonly chain: readonly number[];
+  /** Id of the chunk that it is coded against, which is itself coded against none. */
+  readonly sibling?: number;
+}
+
+/** A chunk that is coded against another one. */
+export interface Dependent {
+  readonly chunk: number;
+  readonly base: number;
+}
+
+/** A tensor that may resemble another one. */
+export interface SiblingCandidate {
+  readonly tensor: number;
+  /** How many hashes of the sketches are the same, up to 8. */
+  readonly bands: number;
 }
 
 export interface PackRow {
@@ -132,7 +148,10 @@ export interface ChainUsage {
   readonly frameBytes: number;
 }
 
-/** Sizes of one dataset, in bytes. "Uses" means: by tensors of its records and by parts of its files. */
+/**
+ * Sizes of one dataset, in bytes. "Uses" means: by tensors of its records and by parts of its files; whoever uses a chunk also uses the
+ * one that it is coded against, its sibling.
+ */
 export interface DatasetUsage {
   readonly dataset: number;
   readonly name: string;
@@ -141,13 +160,15 @@ export interface DatasetUsage {
   readonly files: number;
   /** Current files, and the source of current records that came without a file. */
   readonly originalBytes: number;
+  /** Source bytes of current records of files whose tensor is no part of a file: what is kept beside the files' bytes. */
+  readonly derivedBytes: number;
   /** Source bytes of the distinct tensors that the current version uses. */
   readonly tensorBytes: number;
   /** Bytes of the arrays of these tensors, before chunks are shared. */
   readonly arrayBytes: number;
-  /** Raw bytes of the distinct chunks that the current version uses. */
+  /** Raw bytes of the distinct chunks of these arrays: not of those that are only used as siblings. */
   readonly uniqueRawBytes: number;
-  /** Frame bytes of these chunks. */
+  /** Frame bytes of the distinct chunks that the current version uses. */
   readonly standaloneBytes: number;
   /** Of these, what no other dataset uses, now or in its kept versions. */
   readonly exclusiveBytes: number;
@@ -157,12 +178,18 @@ export interface DatasetUsage {
   readonly amortizedBytes: number;
   /** Frames that only kept old versions use, split the same way over the datasets that keep them. */
   readonly historyBytes: number;
+  /** Chunks of the current version that are coded against a sibling, and the bytes of their frames. */
+  readonly siblingChunks: number;
+  readonly siblingBytes: number;
+  /** Of all chunks that make up `standaloneBytes`. */
   readonly chains: readonly ChainUsage[];
 }
 
 /** Sum of all `amortizedBytes` and `historyBytes`, and `unreferencedBytes`, is `frameBytes` exactly. */
 export interface StoreUsage {
   readonly datasets: readonly DatasetUsage[];
+  /** Datasets that lean on each other, those that take most bytes first. */
+  readonly families: readonly FamilyUsage[];
   /** Frames of chunks that nothing current or kept uses: staged, of dropped datasets, or waiting for gc. */
   readonly unreferencedBytes: number;
   /** All live frames. */
@@ -174,6 +201,7 @@ export interface StoreUsage {
 /** What gc may drop. */
 export interface DeadRows {
   readonly tensors: Runs;
+  /** Those that are coded against others first, so that whoever drops them in this order never leaves one without its sibling. */
   readonly chunks: Runs;
   /** First ids of staged ranges that are old enough to go. */
   readonly stagedFirsts: readonly number[];

@@ -10,13 +10,15 @@
  *   bundle slot, is (`first`, `place`): place >= 0 is the offset in bundle `first`, place < 0 is minus the number of chunks from `first`.
  *   Others have `more` (JSON: [stored bytes, first, count, first, count, ...], what statistics and gc need) and `facts` (JSON: the rest).
  * - Records of one file and chunks of one pack have ids close together: the file and pack rows hold the range of ids, and no index is needed.
+ * - Few chunks are coded against another one, and few tensors have a sketch: those have rows of `sibling` and `sketch`, the others nothing.
+ * - `feature` is a cache beside all this: of chunks of opaque bytes only, and gone after a rebuild (features.ts).
  *
  * Visible at version v: `added <= v AND (removed IS NULL OR removed > v)`. A dropped dataset has no name; its rows go in slices (`reap`).
  */
 import { damaged, type Sqlite } from "./sqlite.ts";
 
 /** Layout of the tables. Raise it with every change of them. */
-export const SCHEMA_VERSION = 0;
+export const SCHEMA_VERSION = 3;
 
 const tables = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -28,12 +30,20 @@ const tables = `
   CREATE TABLE chunk (chunk INTEGER PRIMARY KEY, hash BLOB NOT NULL, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
     frame_bytes INTEGER NOT NULL, raw_bytes INTEGER NOT NULL, chain INTEGER NOT NULL);
   CREATE INDEX chunk_hash ON chunk (substr(hash, 1, 5));
+  CREATE TABLE sibling (chunk INTEGER PRIMARY KEY, base INTEGER NOT NULL);
+  CREATE INDEX sibling_base ON sibling (base);
   CREATE TABLE staged (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, time_ms INTEGER NOT NULL);
   CREATE TABLE form (form INTEGER PRIMARY KEY, dtype INTEGER NOT NULL, geometry INTEGER NOT NULL, shape TEXT NOT NULL,
     bytes INTEGER NOT NULL, UNIQUE (dtype, geometry, shape));
   CREATE TABLE tensor (tensor INTEGER PRIMARY KEY, key BLOB NOT NULL, form INTEGER NOT NULL, first INTEGER, place INTEGER,
     more TEXT, facts TEXT);
   CREATE INDEX tensor_key ON tensor (substr(key, 1, 5));
+  CREATE TABLE sketch (tensor INTEGER PRIMARY KEY, hashes BLOB NOT NULL);
+  CREATE TABLE band (hash INTEGER, tensor INTEGER, PRIMARY KEY (hash, tensor)) WITHOUT ROWID;
+  CREATE TABLE feature (chunk INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c INTEGER);
+  CREATE INDEX feature_a ON feature (a) WHERE a IS NOT NULL;
+  CREATE INDEX feature_b ON feature (b) WHERE b IS NOT NULL;
+  CREATE INDEX feature_c ON feature (c) WHERE c IS NOT NULL;
   CREATE TABLE dataset (dataset INTEGER PRIMARY KEY, name TEXT UNIQUE, version INTEGER NOT NULL, time_ms INTEGER NOT NULL,
     preset TEXT, metadata TEXT NOT NULL, schema TEXT, indexed TEXT NOT NULL);
   CREATE TABLE version (dataset INTEGER, version INTEGER, sequence INTEGER NOT NULL, time_ms INTEGER NOT NULL, note TEXT,
@@ -41,7 +51,7 @@ const tables = `
   CREATE TABLE tag (dataset INTEGER, tag TEXT, version INTEGER NOT NULL, PRIMARY KEY (dataset, tag)) WITHOUT ROWID;
   CREATE TABLE preset (name TEXT PRIMARY KEY, preset TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE file (row INTEGER PRIMARY KEY, file INTEGER NOT NULL, dataset INTEGER NOT NULL, path TEXT NOT NULL,
-    format TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 BLOB NOT NULL, parts TEXT NOT NULL, added INTEGER NOT NULL,
+    format TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 BLOB NOT NULL, parts TEXT NOT NULL, layouts TEXT, added INTEGER NOT NULL,
     removed INTEGER, record_first BLOB, record_last BLOB, UNIQUE (file, added));
   CREATE INDEX file_path ON file (dataset, path, added);
   CREATE TABLE record (dataset INTEGER, id BLOB, added INTEGER, removed INTEGER, file INTEGER NOT NULL, tensor INTEGER NOT NULL,

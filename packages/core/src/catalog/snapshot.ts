@@ -10,7 +10,7 @@ import type { DatasetFacts, FileFacts, FramesOp, Op, RecordFacts, TensorFacts } 
 import { RunsBuilder, runsOf } from "../model/runs.ts";
 import { bindable, Chunks, plainBytes } from "./chunks.ts";
 import { Datasets } from "./datasets.ts";
-import { partsOf } from "./files.ts";
+import { layoutsOf, partsOf } from "./files.ts";
 import type { ChunkRow, DatasetRow, StagedRow } from "./rows.ts";
 import type { Sqlite } from "./sqlite.ts";
 import { readCounters } from "./state.ts";
@@ -78,16 +78,23 @@ function* storeOps(sqlite: Sqlite): Counted {
 function* frameOps(sqlite: Sqlite): Counted {
   const chunks = new Chunks(sqlite);
   const staged = chunks.staged();
-  for (const { pack, committedBytes } of chunks.packs()) {
-    let end = 0;
-    for (const [op, rows] of framesOfPack(pack, chunks.inPack(pack), staged)) {
-      end = op.offset + op.bytes;
-      yield [op, rows];
-    }
-    if (end < committedBytes) {
+  const packs = chunks.packs();
+  let isAnyCoded = false;
+  for (const { pack, committedBytes } of packs) {
+    const all = chunks.inPack(pack);
+    const plain = all.filter(({ sibling }) => sibling === undefined);
+    isAnyCoded ||= plain.length < all.length;
+    yield* framesOfPack(pack, plain, staged);
+    const last = all[all.length - 1];
+    if ((last === undefined ? 0 : last.offset + last.frameBytes) < committedBytes) {
       // The pack ends in frames of dropped chunks: keep its length, which tells the next writer where to go on.
       yield [{ op: "frames", pack, offset: committedBytes, bytes: 0, chunks: [] }, 1];
     }
+  }
+  // What is coded against others comes behind them, wherever they lie: slices are applied one after the other.
+  for (const { pack } of isAnyCoded ? packs : []) {
+    const coded = chunks.inPack(pack).filter(({ sibling }) => sibling !== undefined);
+    yield* framesOfPack(pack, coded, staged);
   }
 }
 
@@ -188,21 +195,22 @@ function lifetime(
 function* fileOps(sqlite: Sqlite, { dataset, version }: DatasetRow): Counted {
   for (let last = 0; ; ) {
     const page = sqlite.tuples<
-      [number, number, string, string, number, Buffer, string, number, number | null]
+      [number, number, string, string, number, Buffer, string, string | null, number, number | null]
     >(
-      `SELECT row, file, path, format, bytes, sha256, parts, added, removed FROM file
+      `SELECT row, file, path, format, bytes, sha256, parts, layouts, added, removed FROM file
        WHERE dataset = ? AND row > ? ORDER BY row LIMIT 500`,
       dataset,
       last,
     );
     const files = page.map(
-      ([, file, path, format, bytes, sha256, parts, added, removed]): FileFacts => ({
+      ([, file, path, format, bytes, sha256, parts, layouts, added, removed]): FileFacts => ({
         file,
         path,
         format,
         bytes,
         sha256: plainBytes(sha256),
         parts: partsOf(parts),
+        ...layoutsOf(layouts),
         ...lifetime(added, removed, version),
       }),
     );

@@ -5,7 +5,11 @@ import { byteLength, type DType, dtypeOfCode } from "@tensorcask/codec";
 import type { ArrayFacts, Place, QuantizationFacts, Runs, TensorFacts } from "../model/entry.ts";
 import { bindable, plainBytes, prefixOf } from "./chunks.ts";
 import type { StoredTensor } from "./rows.ts";
+import { insertSketch } from "./sketches.ts";
 import { damaged, type Sqlite } from "./sqlite.ts";
+
+/** Tensors fetched by one step of an iteration over all. */
+const PAGE_TENSORS = 2000;
 
 const geometries = ["elements", "content"] as const;
 
@@ -18,6 +22,7 @@ interface TensorColumns {
   readonly first: number | null;
   readonly place: number | null;
   readonly facts: string | null;
+  readonly sketch: Buffer | null;
 }
 
 /** What a row's `facts` column holds: all that the short form has no column for. */
@@ -28,8 +33,8 @@ interface LongFacts {
 }
 
 const selectTensor = `
-  SELECT t.tensor AS id, t.key, f.dtype, f.geometry, f.shape, t.first, t.place, t.facts
-  FROM tensor t CROSS JOIN form f ON f.form = t.form`;
+  SELECT t.tensor AS id, t.key, f.dtype, f.geometry, f.shape, t.first, t.place, t.facts, s.hashes AS sketch
+  FROM tensor t CROSS JOIN form f ON f.form = t.form LEFT JOIN sketch s ON s.tensor = t.tensor`;
 const byId = `${selectTensor} WHERE t.tensor = ?`;
 
 function placeOf(first: number, place: number): Place {
@@ -54,6 +59,7 @@ function tensorRow(row: TensorColumns): StoredTensor {
     geometry: geometries[row.geometry] ?? "elements",
     ...(long.quantization === undefined ? {} : { quantization: long.quantization }),
     ...(long.note === undefined ? {} : { note: long.note }),
+    ...(row.sketch === null ? {} : { sketch: plainBytes(row.sketch) }),
     arrays,
   };
 }
@@ -155,6 +161,7 @@ export function insertTensor(
     short === undefined ? moreOf(facts.arrays) : null,
     isLong ? JSON.stringify(long) : null,
   );
+  if (facts.sketch !== undefined) insertSketch(sqlite, id, facts.sketch);
 }
 
 /** The chunk runs of a tensor's arrays; a bundle is a run of one. */
@@ -203,6 +210,16 @@ export class Tensors {
       }
       return tensors;
     });
+  }
+
+  /** All tensors by rising id. Pages inside: rows that are added or dropped meanwhile may or may not be seen. */
+  *all(): Generator<StoredTensor> {
+    for (let last = 0; ; ) {
+      const page = this.behind(last, PAGE_TENSORS);
+      yield* page;
+      if (page.length < PAGE_TENSORS) return;
+      last = page[page.length - 1]!.id;
+    }
   }
 
   /** Up to `limit` tensors behind the id `last`, by rising id. */

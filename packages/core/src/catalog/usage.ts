@@ -6,6 +6,7 @@
  * are kept between the two as runs, because models use them in long runs.
  */
 
+import type { Runs } from "../model/entry.ts";
 import { RunsBuilder } from "../model/runs.ts";
 import {
   type ChunkCensus,
@@ -18,6 +19,7 @@ import {
   type TensorCensus,
 } from "./census.ts";
 import { chainOf } from "./chunks.ts";
+import { measureFamilies } from "./families.ts";
 import type { ChainUsage, DatasetUsage, StoreUsage } from "./rows.ts";
 import type { Sqlite } from "./sqlite.ts";
 
@@ -25,15 +27,19 @@ interface Totals {
   records: number;
   files: number;
   originalBytes: number;
+  derivedBytes: number;
   tensorBytes: number;
   arrayBytes: number;
 }
 
 interface Uses {
   readonly totals: Totals;
-  /** Places of distinct chunks that the current version uses, and of those that only old versions of this dataset use. */
-  readonly current: RunsBuilder;
-  readonly history: RunsBuilder;
+  /** Places of the distinct chunks in which arrays of the current version lie. */
+  readonly current: Runs;
+  /** Places of the others that these are coded against. */
+  readonly bases: Runs;
+  /** Places of what only old versions of this dataset use. */
+  readonly history: Runs;
 }
 
 /** Counts of datasets that use a chunk. */
@@ -45,30 +51,57 @@ interface Users {
 /** Marks distinct tensors and chunks of one dataset after the other. */
 class Marker {
   readonly #sqlite: Sqlite;
+  readonly #chunks: ChunkCensus;
   readonly #tensors: TensorCensus;
   readonly #users: Users;
   /** Number of the dataset pass that met it last. */
   readonly #tensorSeen: Uint32Array;
+  /** Number of the dataset pass in which a current file had it as a part. */
+  readonly #tensorInFile: Uint32Array;
   readonly #chunkSeen: Uint32Array;
   #pass = 0;
 
   constructor(sqlite: Sqlite, chunks: ChunkCensus, tensors: TensorCensus, users: Users) {
     this.#sqlite = sqlite;
+    this.#chunks = chunks;
     this.#tensors = tensors;
     this.#users = users;
     this.#tensorSeen = new Uint32Array(tensors.order.ids.length);
+    this.#tensorInFile = new Uint32Array(tensors.order.ids.length);
     this.#chunkSeen = new Uint32Array(chunks.order.ids.length);
   }
 
   dataset(dataset: number): Uses {
     this.#pass += 1;
-    const totals: Totals = { records: 0, files: 0, originalBytes: 0, tensorBytes: 0, arrayBytes: 0 };
+    const totals: Totals = {
+      records: 0,
+      files: 0,
+      originalBytes: 0,
+      derivedBytes: 0,
+      tensorBytes: 0,
+      arrayBytes: 0,
+    };
     const current = new RunsBuilder();
     const history = new RunsBuilder();
     this.#mark(dataset, "current", totals, current, this.#users.current);
+    const bases = this.#bases(current.runs, this.#users.current);
     // What is marked as current stays so: only what is left counts as history.
     this.#mark(dataset, "removed", undefined, history, this.#users.history);
-    return { totals, current, history };
+    const historyBases = this.#bases(history.runs, this.#users.history);
+    return { totals, current: current.runs, bases, history: history.runs.concat(historyBases) };
+  }
+
+  /** Marks what the chunks are coded against, as far as it is not marked yet. */
+  #bases(runs: Runs, users: Uint32Array): number[] {
+    const bases = new RunsBuilder();
+    for (let run = 0; run < runs.length; run += 2) {
+      const end = runs[run]! + runs[run + 1]!;
+      for (let chunk = runs[run]!; chunk < end; chunk += 1) {
+        const base = this.#chunks.bases[chunk]!;
+        if (base >= 0) this.#run(base, 1, bases, users);
+      }
+    }
+    return bases.runs;
   }
 
   #mark(
@@ -79,23 +112,26 @@ class Marker {
     users: Uint32Array,
   ): void {
     const { order, sourceBytes } = this.#tensors;
-    forEachRecordTensor(this.#sqlite, dataset, rows, (ids, withFile) => {
-      for (const id of ids) {
-        const place = order.place(id);
-        if (totals !== undefined) {
-          totals.records += 1;
-          totals.originalBytes += withFile ? 0 : sourceBytes[place]!;
-        }
-        this.#tensor(place, totals, chunks, users);
-      }
-    });
     forEachFile(this.#sqlite, dataset, rows, (bytes, parts) => {
       if (totals !== undefined) {
         totals.files += 1;
         totals.originalBytes += bytes;
       }
       for (const id of parts) {
-        this.#tensor(order.place(id), totals, chunks, users);
+        const place = order.place(id);
+        this.#tensorInFile[place] = this.#pass;
+        this.#tensor(place, totals, chunks, users);
+      }
+    });
+    forEachRecordTensor(this.#sqlite, dataset, rows, (ids, withFile) => {
+      for (const id of ids) {
+        const place = order.place(id);
+        if (totals !== undefined) {
+          totals.records += 1;
+          if (!withFile) totals.originalBytes += sourceBytes[place]!;
+          else if (this.#tensorInFile[place] !== this.#pass) totals.derivedBytes += sourceBytes[place]!;
+        }
+        this.#tensor(place, totals, chunks, users);
       }
     });
   }
@@ -156,7 +192,18 @@ export function measureUsage(sqlite: Sqlite): StoreUsage {
         unreferencedBytes += chunks.frameBytes[chunk]!;
       }
     }
-    return { datasets, unreferencedBytes, frameBytes, chunks: size, tensors: tensors.order.ids.length };
+    const families = measureFamilies(
+      chunks,
+      names.map(([, name], at) => ({ name, chunks: uses[at]!.current })),
+    );
+    return {
+      datasets,
+      families,
+      unreferencedBytes,
+      frameBytes,
+      chunks: size,
+      tensors: tensors.order.ids.length,
+    };
   });
 }
 
@@ -173,6 +220,43 @@ function partOf(bytes: number, users: number, chunk: number, taken: Uint8Array):
   return bytes - part * (users - 1);
 }
 
+/** Sums over chunks, and over those of each chain. */
+class Sums {
+  rawBytes = 0;
+  frameBytes = 0;
+  siblingChunks = 0;
+  siblingBytes = 0;
+  readonly byChain = new Map<number, { chunks: number; rawBytes: number; frameBytes: number }>();
+
+  add(chunks: ChunkCensus, chunk: number): void {
+    const frame = chunks.frameBytes[chunk]!;
+    const raw = chunks.rawBytes[chunk]!;
+    const chain = chunks.chains[chunk]!;
+    this.rawBytes += raw;
+    this.frameBytes += frame;
+    if (chunks.bases[chunk]! >= 0) {
+      this.siblingChunks += 1;
+      this.siblingBytes += frame;
+    }
+    let sums = this.byChain.get(chain);
+    if (sums === undefined) {
+      sums = { chunks: 0, rawBytes: 0, frameBytes: 0 };
+      this.byChain.set(chain, sums);
+    }
+    sums.chunks += 1;
+    sums.rawBytes += raw;
+    sums.frameBytes += frame;
+  }
+
+  /** By the codes: numbers of rows depend on the order in which chains came up. */
+  chains(codesOf: ReadonlyMap<number, string>): ChainUsage[] {
+    return [...this.byChain]
+      .map(([chain, sums]) => ({ codes: codesOf.get(chain) ?? "[]", sums }))
+      .sort((a, b) => (a.codes < b.codes ? -1 : 1))
+      .map(({ codes, sums }) => ({ chain: chainOf(codes), ...sums }));
+  }
+}
+
 function share(
   dataset: number,
   name: string,
@@ -182,59 +266,47 @@ function share(
   taken: Uint8Array,
   chains: ReadonlyMap<number, string>,
 ): DatasetUsage {
-  let uniqueRawBytes = 0;
-  let standaloneBytes = 0;
+  const sums = new Sums();
   let exclusiveBytes = 0;
   let amortizedBytes = 0;
   let historyBytes = 0;
-  const byChain = new Map<number, { chunks: number; rawBytes: number; frameBytes: number }>();
-  const current = uses.current.runs;
-  for (let run = 0; run < current.length; run += 2) {
-    const end = current[run]! + current[run + 1]!;
-    for (let chunk = current[run]!; chunk < end; chunk += 1) {
-      const frame = chunks.frameBytes[chunk]!;
-      const raw = chunks.rawBytes[chunk]!;
-      const owners = users.current[chunk]!;
-      uniqueRawBytes += raw;
-      standaloneBytes += frame;
-      if (owners === 1 && users.history[chunk] === 0) {
-        exclusiveBytes += frame;
+  const pay = (runs: Runs): void => {
+    for (let run = 0; run < runs.length; run += 2) {
+      const end = runs[run]! + runs[run + 1]!;
+      for (let chunk = runs[run]!; chunk < end; chunk += 1) {
+        const frame = chunks.frameBytes[chunk]!;
+        const owners = users.current[chunk]!;
+        sums.add(chunks, chunk);
+        if (owners === 1 && users.history[chunk] === 0) {
+          exclusiveBytes += frame;
+        }
+        amortizedBytes += partOf(frame, owners, chunk, taken);
       }
-      amortizedBytes += partOf(frame, owners, chunk, taken);
-      let sums = byChain.get(chunks.chains[chunk]!);
-      if (sums === undefined) {
-        sums = { chunks: 0, rawBytes: 0, frameBytes: 0 };
-        byChain.set(chunks.chains[chunk]!, sums);
-      }
-      sums.chunks += 1;
-      sums.rawBytes += raw;
-      sums.frameBytes += frame;
     }
-  }
-  const history = uses.history.runs;
-  for (let run = 0; run < history.length; run += 2) {
-    const end = history[run]! + history[run + 1]!;
-    for (let chunk = history[run]!; chunk < end; chunk += 1) {
+  };
+  pay(uses.current);
+  const uniqueRawBytes = sums.rawBytes;
+  pay(uses.bases);
+  for (let run = 0; run < uses.history.length; run += 2) {
+    const end = uses.history[run]! + uses.history[run + 1]!;
+    for (let chunk = uses.history[run]!; chunk < end; chunk += 1) {
       if (users.current[chunk] === 0) {
         historyBytes += partOf(chunks.frameBytes[chunk]!, users.history[chunk]!, chunk, taken);
       }
     }
   }
-  // By the codes: numbers of rows depend on the order in which chains came up.
-  const ofChains: ChainUsage[] = [...byChain]
-    .map(([chain, sums]) => ({ codes: chains.get(chain) ?? "[]", sums }))
-    .sort((a, b) => (a.codes < b.codes ? -1 : 1))
-    .map(({ codes, sums }) => ({ chain: chainOf(codes), ...sums }));
   return {
     dataset,
     name,
     ...uses.totals,
     uniqueRawBytes,
-    standaloneBytes,
+    standaloneBytes: sums.frameBytes,
     exclusiveBytes,
-    sharedBytes: standaloneBytes - exclusiveBytes,
+    sharedBytes: sums.frameBytes - exclusiveBytes,
     amortizedBytes,
     historyBytes,
-    chains: ofChains,
+    siblingChunks: sums.siblingChunks,
+    siblingBytes: sums.siblingBytes,
+    chains: sums.chains(chains),
   };
 }

@@ -4,13 +4,14 @@
  */
 import { toHex } from "@tensorcask/codec";
 import { partsOf } from "./files.ts";
+import { withDependents } from "./siblings.ts";
 import type { Sqlite } from "./sqlite.ts";
 
 /** Names in one answer: they end up in an error message. */
 const NAMES_LIMIT = 100;
 const PAGE_ROWS = 8192;
 
-/** Names, `dataset/[file#]tensor`, of current or kept tensors that use any of the chunks; the first 100. A file without a tensor of its own there is named itself. */
+/** Names, `dataset/[file#]tensor`, of current or kept tensors that use any of the chunks, or one that is coded against them; the first 100. A file without a tensor of its own there is named itself. */
 export function findUsers(
   sqlite: Sqlite,
   chunks: readonly number[],
@@ -19,7 +20,7 @@ export function findUsers(
   return sqlite.read(() => {
     const tensors = tensorsUsing(
       sqlite,
-      [...chunks].sort((a, b) => a - b),
+      withDependents(sqlite, chunks).sort((a, b) => a - b),
     );
     const names = new Set<string>();
     const rows = sqlite.tuples<[string, string | null, string | null, Buffer]>(

@@ -96,6 +96,14 @@ export function checkFilePath(path: string, field = "path"): string {
   return path;
 }
 
+/** Why Windows cannot write a path, or reads it as a device, a stream or another name; undefined when it can. */
+export function windowsPathProblem(path: string): string | undefined {
+  const bad = path.split("/").find((part) => WINDOWS_FORBIDDEN.test(part) || WINDOWS_DEVICE.test(part));
+  return bad === undefined
+    ? undefined
+    : `cannot be written on Windows because of the part ${JSON.stringify(bad)}`;
+}
+
 /**
  * Where the file `path` of a dataset lies below `folder` on this machine. The path is checked again (a journal from
  * elsewhere may hold anything) and the result is certain to lie inside the folder. On Windows, names that it would
@@ -104,14 +112,9 @@ export function checkFilePath(path: string, field = "path"): string {
  */
 export function joinInside(folder: string, path: string, platform: string = process.platform): string {
   checkFilePath(path);
-  if (platform === "win32") {
-    const bad = path.split("/").find((part) => WINDOWS_FORBIDDEN.test(part) || WINDOWS_DEVICE.test(part));
-    if (bad !== undefined) {
-      throw new UsageError(
-        "path",
-        `the file path ${JSON.stringify(path)} cannot be written on Windows because of the part ${JSON.stringify(bad)}`,
-      );
-    }
+  const problem = platform === "win32" ? windowsPathProblem(path) : undefined;
+  if (problem !== undefined) {
+    throw new UsageError("path", `the file path ${JSON.stringify(path)} ${problem}`);
   }
   const joined = join(folder, ...path.split("/"));
   const root = resolve(folder);

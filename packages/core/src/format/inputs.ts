@@ -1,18 +1,27 @@
 /**
- * From the paths of an import to the plans of its files: folders are walked, a sharded index brings its shards,
- * every file is recognised and planned. Only headers are read. Nothing is stored here, and either every file can be
- * planned or the import is refused.
+ * From the paths of an import to the plans of its files: folders are walked, a file brings its companions (an index
+ * its shards), every file is recognised and planned. Only headers are read. Nothing is stored here, and either every
+ * file can be planned or the import is refused.
  */
 import { basename, dirname, join, resolve } from "node:path";
 import { CancelledError, InvalidFileError, LimitError, NotFoundError, UsageError } from "@tensorcask/codec";
 import type { FileSystem } from "../files/file-system.ts";
 import { followInside, type LinkReader, linkBounds, nodeLinks } from "../files/links.ts";
-import { checkFilePath } from "../files/paths.ts";
-import { type FilePlan, fileSource, type Source } from "../model/plan.ts";
+import { checkFilePath, filePathProblem } from "../files/paths.ts";
+import {
+  type FilePlan,
+  fileSource,
+  OPAQUE_FORMAT,
+  opaqueParts,
+  opaquePlan,
+  type Source,
+} from "../model/plan.ts";
+import { checkPlan } from "./check-plan.ts";
+import { joinCompanions, type PlannedFile } from "./companions.ts";
 import { type InputFile, MAX_IMPORT_FILES, notAFile, type Skipped, walkDirectory } from "./directory.ts";
 import { type FormatPlan, HEAD_BYTES } from "./format.ts";
-import { opaque } from "./opaque.ts";
 import { formatOf } from "./registry.ts";
+import { quote } from "./strict-json.ts";
 
 /** How inputs are planned. */
 export interface PlanInputsOptions {
@@ -73,10 +82,12 @@ export async function planSource(source: Source, name: string, keepInvalid = fal
   await source.read(head, 0);
   const { format, claim } = formatOf(name, head);
   try {
-    return { format: format.id, plan: await format.plan(source) };
+    const plan = await format.plan(source);
+    checkPlan(source.name, source.bytes, plan.parts, plan.derived);
+    return { format: format.id, plan };
   } catch (error) {
     if (!(error instanceof InvalidFileError) || (claim === "name" && !keepInvalid)) throw error;
-    return { format: opaque.id, plan: await opaque.plan(source), broken: error };
+    return { format: OPAQUE_FORMAT, plan: { parts: opaqueParts(source.bytes) }, broken: error };
   }
 }
 
@@ -115,37 +126,16 @@ class Planner {
   }
 
   async plan(): Promise<PlannedInputs> {
-    const plans = new Map<string, FilePlan>();
-    const checks: {
-      readonly path: string;
-      readonly companions: readonly string[];
-      readonly found: FormatPlan;
-    }[] = [];
+    const planned = new Map<string, PlannedFile>();
     // Companions that are found on the way join the map and are planned by the same loop.
     for (const [path, input] of this.#inputs) {
       if (this.#options.signal?.aborted) throw new CancelledError("the import");
-      const { plan, found } = await this.#planFile(input);
-      plans.set(path, plan);
-      const companions = found.companions ?? [];
-      if (this.#single.has(path)) await this.#addCompanions(input, companions);
-      checks.push({ path, companions, found });
+      const file = await this.#planFile(input);
+      planned.set(path, file);
+      if (this.#single.has(path)) await this.#addCompanions(input, file.found.companions ?? []);
     }
-    for (const { path, companions, found } of checks) {
-      if (found.check === undefined) continue;
-      const beside = path.slice(0, path.lastIndexOf("/") + 1);
-      const siblings = companions.flatMap((name) => {
-        const plan = plans.get(beside + name);
-        return plan === undefined ? [] : [[name, plan] as const];
-      });
-      try {
-        found.check(new Map(siblings));
-      } catch (error) {
-        if (!(error instanceof InvalidFileError) || this.#options.opaque !== true) throw error;
-        this.#keptOpaque.push({ path, reason: error.message });
-        plans.set(path, { ...plans.get(path)!, format: opaque.id });
-      }
-    }
-    return { files: [...plans.values()], skipped: this.#skipped, keptOpaque: this.#keptOpaque };
+    const joined = joinCompanions(planned, this.#keptOpaque, this.#options.opaque === true);
+    return { ...joined, skipped: this.#skipped };
   }
 
   #take(file: InputFile): void {
@@ -170,10 +160,22 @@ class Planner {
     const links = new Set(await this.#links.linksIn(folder));
     const bounds = await linkBounds(this.#links, folder);
     for (const path of companions) {
+      const problem = filePathProblem(path);
+      if (problem !== undefined) {
+        throw new InvalidFileError(
+          of.name,
+          "companion",
+          `the name of its companion ${quote(path)} ${problem}`,
+        );
+      }
       const name = join(folder, path);
       const status = await this.#fs.stat(name);
       if (status?.kind !== "file") continue;
-      const opens = links.has(path) ? await followInside(this.#links, bounds, name) : name;
+      // In a folder below, any part of the way may be a link.
+      const mayBeLink = path.includes("/")
+        ? (await this.#links.realPath(name)) !== undefined
+        : links.has(path);
+      const opens = mayBeLink ? await followInside(this.#links, bounds, name) : name;
       if (opens === undefined) {
         throw new InvalidFileError(name, "link", `the link leads out of the folder of ${of.name}`);
       }
@@ -181,7 +183,7 @@ class Planner {
     }
   }
 
-  async #planFile(input: InputFile): Promise<{ plan: FilePlan; found: FormatPlan }> {
+  async #planFile(input: InputFile): Promise<PlannedFile> {
     const { path, name, opens } = input;
     const open = () => fileSource(this.#fs, opens, name, input);
     const source = await open();
@@ -192,11 +194,24 @@ class Planner {
         this.#options.opaque === true,
       );
       if (broken !== undefined) this.#keptOpaque.push({ path, reason: broken.message });
-      const metadata = plan.metadata === undefined ? {} : { metadata: plan.metadata };
+      const { parts, derived, metadata } = plan;
       return {
-        plan: { path, format, bytes: source.bytes, parts: plan.parts, ...metadata, source: open },
+        name,
         found: plan,
+        plan: {
+          path,
+          format,
+          bytes: source.bytes,
+          parts,
+          ...(derived !== undefined && { derived }),
+          ...(metadata !== undefined && { metadata }),
+          source: open,
+        },
       };
+    } catch (error) {
+      if (!(error instanceof InvalidFileError)) throw error;
+      const plan = { path, format: OPAQUE_FORMAT, bytes: source.bytes, parts: [], source: open };
+      return { name, found: { parts: [] }, plan: opaquePlan(plan), refused: error };
     } finally {
       await source.close();
     }

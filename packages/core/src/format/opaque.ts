@@ -1,11 +1,12 @@
 /** Files that no format knows: their bytes are one literal, cut by content when they are stored. */
+import { OPAQUE_FORMAT, opaqueParts } from "../model/plan.ts";
 import type { Format } from "./format.ts";
 
 /** Takes every file. An empty file has no parts. */
 export const opaque: Format = {
-  id: "opaque",
+  id: OPAQUE_FORMAT,
   matches: () => "content",
   async plan(source) {
-    return { parts: source.bytes === 0 ? [] : [{ kind: "literal", offset: 0, bytes: source.bytes }] };
+    return { parts: opaqueParts(source.bytes) };
   },
 };

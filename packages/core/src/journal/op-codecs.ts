@@ -2,9 +2,19 @@
  * The operations of a journal entry as lists of fields: one small codec for each kind. Facts that come by the
  * thousand are packed into columns (columns.ts, tensor-columns.ts, record-columns.ts).
  */
-import { SHA256_BYTES, UsageError } from "@tensorcask/codec";
+import { DamageError, SHA256_BYTES, UsageError } from "@tensorcask/codec";
 import type { Counters, FileFacts, Op } from "../model/entry.ts";
-import { packIds, packRuns, packSteps, unpackIds, unpackRuns, unpackSteps } from "./columns.ts";
+import { AS_STORED, MAX_LAYOUT } from "../model/part-layout.ts";
+import {
+  packIds,
+  packNumbers,
+  packRuns,
+  packSteps,
+  unpackIds,
+  unpackNumbers,
+  unpackRuns,
+  unpackSteps,
+} from "./columns.ts";
 import { checkInteger, checkText, type Field, type Fields, jsonText, trimmed } from "./fields.ts";
 import { packRecords, unpackRecords } from "./record-columns.ts";
 import { packTensors, unpackTensors } from "./tensor-columns.ts";
@@ -279,6 +289,7 @@ function packFile(file: FileFacts): Field {
     packSteps(file.parts),
     file.added,
     file.removed,
+    file.layouts === undefined ? null : packNumbers(file.layouts),
   ]);
 }
 
@@ -299,8 +310,12 @@ function unpackFile(fields: Fields): FileFacts {
       fields.optional((each) => each.integer()),
     ),
   };
+  const layouts = fields.optional((each) => unpackNumbers(each.bytes(), each.where, facts.parts.length));
   fields.end();
-  return facts;
+  if (layouts === undefined) return facts;
+  const unknown = layouts.find((layout) => layout < AS_STORED || layout > MAX_LAYOUT);
+  if (unknown !== undefined) throw new DamageError(fields.where, `layout ${unknown} of a part is unknown`);
+  return { ...facts, layouts };
 }
 
 /** An object with this property, or without it when the value is undefined. */

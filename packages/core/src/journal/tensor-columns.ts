@@ -16,9 +16,17 @@
  *   measures   for each quantized tensor maxAbsolute, rmse, snrDb, cosine, bitsPerWeight
  *   noted      steps: which tensors have a note
  *   notes      their notes
+ *   sketched   steps: which tensors have a sketch
+ *   sketches   their sketches, 32 bytes each
  */
 import { DamageError, SHA256_BYTES, UsageError } from "@tensorcask/codec";
-import type { ArrayFacts, Place, QuantizationFacts, TensorFacts } from "../model/entry.ts";
+import {
+  type ArrayFacts,
+  type Place,
+  type QuantizationFacts,
+  SKETCH_BYTES,
+  type TensorFacts,
+} from "../model/entry.ts";
 import { packNumbers, packSteps, unpackNumbers, unpackSteps } from "./columns.ts";
 import { checkInteger, checkText, type Field, Fields, jsonText, trimmed } from "./fields.ts";
 
@@ -53,6 +61,7 @@ export function packTensors(tensors: readonly TensorFacts[]): Field[] {
   const measures: Field[] = [];
   const noted: number[] = [];
   const notes: string[] = [];
+  const sketched: number[] = [];
   let expectedFirst = 0;
 
   tensors.forEach((tensor, index) => {
@@ -95,6 +104,7 @@ export function packTensors(tensors: readonly TensorFacts[]): Field[] {
       noted.push(index);
       notes.push(checkText(tensor.note, "note"));
     }
+    if (tensor.sketch !== undefined) sketched.push(index);
   });
 
   return trimmed([
@@ -109,7 +119,19 @@ export function packTensors(tensors: readonly TensorFacts[]): Field[] {
     measures.length === 0 ? null : measures,
     noted.length === 0 ? null : packSteps(noted),
     noted.length === 0 ? null : notes,
+    sketched.length === 0 ? null : packSteps(sketched),
+    sketched.length === 0 ? null : packSketches(sketched.map((index) => tensors[index]!.sketch!)),
   ]);
+}
+
+function packSketches(sketches: readonly Uint8Array[]): Uint8Array {
+  const packed = new Uint8Array(SKETCH_BYTES * sketches.length);
+  sketches.forEach((sketch, index) => {
+    if (sketch.length !== SKETCH_BYTES)
+      throw new UsageError("sketch", `a sketch has ${SKETCH_BYTES} bytes, not ${sketch.length}`);
+    packed.set(sketch, SKETCH_BYTES * index);
+  });
+  return packed;
 }
 
 /** Reads what `packTensors` wrote; takes the rest of `fields`. */
@@ -130,6 +152,7 @@ export function unpackTensors(fields: Fields): TensorFacts[] {
   const notes = new Fields(fields.optional((each) => each.list()) ?? [], where);
   const noteOf = new Map(noted.map((index) => [index, notes.text()]));
   notes.end();
+  const sketchOf = readSketches(fields);
 
   let expectedFirst = 0;
   const readPlace = (bundled: boolean): Place => {
@@ -149,6 +172,7 @@ export function unpackTensors(fields: Fields): TensorFacts[] {
     const form = forms[number];
     if (form === undefined) throw new DamageError(where, `tensor form ${number} is missing`);
     const note = noteOf.get(index);
+    const sketch = sketchOf.get(index);
     return {
       key: keys.slice(SHA256_BYTES * index, SHA256_BYTES * (index + 1)),
       dtype: form.dtype,
@@ -158,6 +182,7 @@ export function unpackTensors(fields: Fields): TensorFacts[] {
         ? {}
         : { quantization: { ...form.quantizer, ...readMeasures(measures) } }),
       ...(note === undefined ? {} : { note }),
+      ...(sketch === undefined ? {} : { sketch }),
       arrays: form.arrays.map(({ role, dtype, shape, bundled }) => ({
         role,
         dtype,
@@ -169,6 +194,19 @@ export function unpackTensors(fields: Fields): TensorFacts[] {
   for (const column of [bundles, offsets, lengths, firsts, counts]) column.end();
   measures.end();
   return tensors;
+}
+
+/** The sketches of tensors, by their places in the operation. */
+function readSketches(fields: Fields): Map<number, Uint8Array> {
+  const { where } = fields;
+  const none = new Uint8Array(0);
+  const sketched = unpackSteps(fields.optional((each) => each.bytes()) ?? none, where);
+  const packed = fields.optional((each) => each.bytes()) ?? none;
+  if (packed.length !== SKETCH_BYTES * sketched.length)
+    throw new DamageError(where, "sketches of tensors are cut short");
+  return new Map(
+    sketched.map((index, at) => [index, packed.slice(SKETCH_BYTES * at, SKETCH_BYTES * (at + 1))]),
+  );
 }
 
 function formFields(tensor: TensorFacts): Field[] {

@@ -41,10 +41,15 @@ export interface TensorFacts {
   /** `elements`: chunks cut by elements. `content`: cut by content (FastCDC), for opaque bytes. */
   readonly geometry: "elements" | "content";
   readonly quantization?: QuantizationFacts;
-  /** Why a quantizer that the preset asked for was not applied. */
+  /** Why a quantizer that the preset asked for was not applied; of a quantized tensor, why its policy chose this one. */
   readonly note?: string;
+  /** Hashes that tensors which resemble it share some of (codec's `sketch`): 8 x u32, little-endian. Most tensors have none. */
+  readonly sketch?: Uint8Array;
   readonly arrays: readonly ArrayFacts[];
 }
+
+/** Bytes of a tensor's sketch. */
+export const SKETCH_BYTES = 32;
 
 export interface RecordFacts {
   /** 16 bytes, ULID-like: 48-bit milliseconds, 80 bits random, rising within a batch. */
@@ -65,8 +70,10 @@ export interface FileFacts {
   readonly format: string;
   readonly bytes: number;
   readonly sha256: Uint8Array;
-  /** Tensor ids whose source bytes, one after the other, are the file. */
+  /** Tensor ids whose source bytes, one after the other (and laid out as below), are the file. */
   readonly parts: readonly number[];
+  /** How the elements of each part lie in the file (codes of part-layout.ts). Absent: all as they are stored. */
+  readonly layouts?: readonly number[];
   readonly added?: number;
   readonly removed?: number;
 }
@@ -200,4 +207,8 @@ export interface FrameFacts {
   readonly rawBytes: number;
   /** Codes of the codec chain's steps, in the order of encoding. Empty: stored raw. */
   readonly chain: readonly number[];
+  /** First 16 bytes of the SHA-256 of the chunk that it is coded against, its sibling. */
+  readonly sibling?: Uint8Array;
+  /** What finds the chunk when others resemble it (codec's `features`): known when it is committed, and in no frame. */
+  readonly features?: Int32Array;
 }

@@ -95,6 +95,19 @@ export interface FilePlan {
   source(): Promise<OpenSource>;
 }
 
+/** Id of the format of files that are kept as bytes, whatever they are. */
+export const OPAQUE_FORMAT = "opaque";
+
+/** The parts of such a file: one literal; none of an empty file. */
+export function opaqueParts(bytes: number): readonly PlanPart[] {
+  return bytes === 0 ? [] : [{ kind: "literal", offset: 0, bytes }];
+}
+
+/** The same file, kept as bytes. */
+export function opaquePlan({ path, bytes, source }: FilePlan): FilePlan {
+  return { path, format: OPAQUE_FORMAT, bytes, parts: opaqueParts(bytes), source };
+}
+
 /** A file as it was when it was planned. */
 export interface FileState {
   readonly bytes: number;

@@ -37,8 +37,8 @@ export async function* scanFrames(
       const header = readFrameHeader(window.subarray(at - start), where);
       if (header.frameBytes > end - at)
         throw new DamageError(where, "a frame reaches over the end of its range");
-      const { hash, frameBytes, rawBytes, chain } = header;
-      yield { hash, offset: at, frameBytes, rawBytes, chain };
+      const { hash, frameBytes, rawBytes, chain, sibling } = header;
+      yield { hash, offset: at, frameBytes, rawBytes, chain, ...(sibling !== undefined && { sibling }) };
       at += frameBytes;
       headers++;
     }

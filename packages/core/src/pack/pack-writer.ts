@@ -10,6 +10,7 @@
 import { dirname } from "node:path";
 import { ClosedError } from "@tensorcask/codec";
 import type { FileSystem, OpenFile } from "../files/file-system.ts";
+import { readExactly } from "./open-packs.ts";
 import { PACK_BYTES } from "./pack-header.ts";
 
 /**
@@ -29,7 +30,7 @@ export interface PackWriterParts {
   readonly bytes: number;
 }
 
-/** An open pack. Calls must not overlap. */
+/** An open pack. Calls must not overlap, but for `read`. */
 export class PackWriter {
   /** Name of the pack, as the journal has it. */
   readonly name: string;
@@ -63,6 +64,11 @@ export class PackWriter {
     return this.#bytes >= PACK_BYTES;
   }
 
+  /** Whether the pack is durable under its own name. The writer can read nothing back any more then. */
+  get sealed(): boolean {
+    return this.#state === "sealed";
+  }
+
   /** Whether an earlier failure made this writer useless. */
   get failed(): boolean {
     return this.#failure !== undefined;
@@ -80,6 +86,11 @@ export class PackWriter {
       this.#bytes = end;
     });
     return { offset, bytes: this.#bytes - offset };
+  }
+
+  /** Reads back what was appended at `offset`. May be called while frames are appended. */
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    await readExactly(this.#file, into, offset, this.name);
   }
 
   /** Makes everything appended so far durable. */

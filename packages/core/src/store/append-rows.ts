@@ -87,7 +87,12 @@ export async function appendRows(
     },
   );
   tail.set(added, at);
-  return ingest.exact(bytesInMemory(tail).first, dtype, shape, policy, { ids, hashes, bytes: keptBytes });
+  return ingest.exact(bytesInMemory(tail).first, dtype, shape, policy, {
+    ids,
+    hashes,
+    bytes: keptBytes,
+    sketch: kept === 0 ? undefined : old.sketch,
+  });
 }
 
 /** Elements behind elements: where the first ones end within a byte, the others begin there. */

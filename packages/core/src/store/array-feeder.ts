@@ -4,7 +4,9 @@
  */
 import { type CodecPolicy, ContentCutter, type DType, dtypeOf, ElementGeometry } from "@tensorcask/codec";
 import type { ChunkPipeline } from "./chunk-pipeline.ts";
+import type { ContentSiblings } from "./content-finder.ts";
 import type { ChunkRef, PendingArray } from "./pending.ts";
+import type { TensorSiblings } from "./sibling-finder.ts";
 import { type KeptChunks, NOTHING_KEPT, type ReadBytes } from "./tensor-bytes.ts";
 
 /** Opaque bytes are read and cut in blocks of this size. */
@@ -17,6 +19,8 @@ export interface ArraySource {
   readonly read: ReadBytes;
   /** Its first chunks are stored already; `read` begins behind them. */
   readonly kept?: KeptChunks | undefined;
+  /** What its chunks may be coded against. */
+  readonly siblings?: TensorSiblings | undefined;
 }
 
 export class ArrayFeeder {
@@ -35,7 +39,7 @@ export class ArrayFeeder {
     policy: CodecPolicy,
     hashes?: Uint8Array[],
   ): Promise<void> {
-    const { dtype, shape, read, kept = NOTHING_KEPT } = source;
+    const { dtype, shape, read, kept = NOTHING_KEPT, siblings } = source;
     const geometry = new ElementGeometry(dtype, shape, this.#chunkElements);
     const refs: ChunkRef[] = [...kept.ids];
     for (let chunk = refs.length; chunk < geometry.chunkCount; chunk++) refs.push(0);
@@ -56,16 +60,18 @@ export class ArrayFeeder {
       await read(view, from - kept.bytes);
       for (let index = first; index < chunk; index++) {
         const range = geometry.byteRange(index);
-        this.#pipeline.chunk(
-          start + range.start - from,
-          start + range.end - from,
-          dtype.code,
+        if (index === 0) siblings?.begin(view.subarray(0, range.end));
+        this.#pipeline.chunk({
+          start: start + range.start - from,
+          end: start + range.end - from,
+          dtype: dtype.code,
           policy,
-          (hash, ref) => {
+          of: siblings && { siblings, index },
+          sink: (hash, ref) => {
             refs[index] = ref;
             if (hashes !== undefined) hashes[index] = hash;
           },
-        );
+        });
       }
     }
   }
@@ -84,19 +90,21 @@ export class ArrayFeeder {
       const bytes = await make(chunk);
       const { view, start } = await this.#pipeline.reserve(bytes.length);
       view.set(bytes);
-      this.#pipeline.chunk(start, start + bytes.length, dtype.code, policy, (_hash, ref) => {
+      const sink = (_hash: Uint8Array, ref: ChunkRef): void => {
         refs[chunk] = ref;
-      });
+      };
+      this.#pipeline.chunk({ start, end: start + bytes.length, dtype: dtype.code, policy, sink });
     }
   }
 
-  /** Feeds opaque bytes, cut by content. `hashes` gets the SHA-256 of each chunk, in order, once it is known. */
+  /** Feeds opaque bytes, cut by content; `siblings` finds what they are coded against. `hashes` gets the SHA-256 of each chunk, in order, once it is known. */
   async content(
     array: PendingArray,
     bytes: number,
     read: ReadBytes,
     policy: CodecPolicy,
     hashes: Uint8Array[],
+    siblings?: ContentSiblings,
   ): Promise<void> {
     const { code } = dtypeOf("uint8");
     const refs: ChunkRef[] = [];
@@ -114,16 +122,18 @@ export class ArrayFeeder {
       at += block;
       for (const end of cutter.push(fresh, at === bytes)) {
         const index = refs.push(0) - 1;
-        this.#pipeline.chunk(
-          start + chunkStart - viewStart,
-          start + end - viewStart,
-          code,
+        this.#pipeline.chunk({
+          start: start + chunkStart - viewStart,
+          end: start + end - viewStart,
+          dtype: code,
           policy,
-          (hash, ref) => {
+          of: siblings && { siblings, index },
+          features: siblings?.take(view.subarray(chunkStart - viewStart, end - viewStart)),
+          sink: (hash, ref) => {
             hashes[index] = hash;
             refs[index] = ref;
           },
-        );
+        });
         chunkStart = end;
       }
       // What lies behind the last cut is the beginning of a chunk that ends in the next block.

@@ -4,12 +4,12 @@ import type { OpenFile } from "../files/file-system.ts";
 const BUFFER_BYTES = 1024 * 1024;
 
 export class BufferedOutput {
-  readonly #file: OpenFile;
+  readonly #file: Pick<OpenFile, "write">;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #filled = 0;
   #position = 0;
 
-  constructor(file: OpenFile) {
+  constructor(file: Pick<OpenFile, "write">) {
     this.#file = file;
   }
 

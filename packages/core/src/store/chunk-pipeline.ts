@@ -6,14 +6,12 @@
  * Frames wait in memory while they are few, for the commit to append them to the tail pack; once they are more than that, they go to packs of
  * the import's own, written without the lock. Whatever is pending is remembered by hash, so that equal chunks of one import are coded once.
  */
-import { CancelledError, type CodecPolicy, MAX_HEADER_BYTES, readFrameHeader } from "@tensorcask/codec";
-import type { Catalog } from "../catalog/catalog.ts";
+import { CancelledError, type CodecPolicy, readFrameHeader } from "@tensorcask/codec";
 import { PACK_BYTES } from "../pack/pack-header.ts";
-import type { PackStorage } from "../pack/pack-storage.ts";
 import type { PackWriter } from "../pack/pack-writer.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import type { Slot } from "../workers/slot.ts";
-import type { EncodeItem } from "../workers/tasks.ts";
+import { type EncodeBatch, encodeBatches, type FreshChunk, type SiblingSource } from "./encode-batches.ts";
 import { type ChunkRef, hashKey, newPendingChunk, type OwnPack, type PendingChunk } from "./pending.ts";
 
 /** Up to so many bytes of frames stay in memory and join the tail pack: a pack of one's own for less would litter the store. */
@@ -25,18 +23,28 @@ const SEALING_PACKS = 2;
 /** What becomes of a chunk once it is hashed. */
 export type ChunkSink = (hash: Uint8Array, ref: ChunkRef) => void;
 
-interface PipelineItem {
+/** A chunk in what was reserved since the last flush. */
+export interface PipelineItem {
   readonly start: number;
   readonly end: number;
+  /** Dtype code. */
   readonly dtype: number;
-  /** Undefined for chunks that are only hashed. */
-  readonly policy: CodecPolicy | undefined;
+  readonly policy: CodecPolicy;
+  /** Its tensor, and which of its chunks it is, where it may be coded against another. */
+  readonly of?: FreshChunk["of"];
+  /** What finds it when others resemble it. */
+  readonly features?: Int32Array | undefined;
   readonly sink: ChunkSink;
 }
 
-export interface PipelineContext {
-  readonly catalog: Catalog;
-  readonly packs: PackStorage;
+/** New chunks that are stored as differences to others. */
+export interface Differences {
+  readonly chunks: number;
+  readonly rawBytes: number;
+  readonly frameBytes: number;
+}
+
+export interface PipelineContext extends SiblingSource {
   readonly pool: WorkerPool;
 }
 
@@ -56,6 +64,9 @@ export class ChunkPipeline {
   #ownPack: OwnPack | undefined;
   #sealed: OwnPack[] = [];
   readonly #sealing = new Set<Promise<void>>();
+  /** Settles when all packs so far are sealed or given up. */
+  #lastSealed: Promise<void> = Promise.resolve();
+  #differences: Differences = { chunks: 0, rawBytes: 0, frameBytes: 0 };
 
   constructor(context: PipelineContext, signal?: AbortSignal) {
     this.#context = context;
@@ -87,9 +98,13 @@ export class ChunkPipeline {
     return { view: this.#slot.input.subarray(start, start + bytes), start };
   }
 
-  /** Declares a chunk in what was reserved since the last flush. Without a policy it is only hashed. */
-  chunk(start: number, end: number, dtype: number, policy: CodecPolicy | undefined, sink: ChunkSink): void {
-    this.#items.push({ start, end, dtype, policy, sink });
+  /** Declares a chunk. */
+  chunk(item: PipelineItem): void {
+    this.#items.push(item);
+  }
+
+  get differences(): Differences {
+    return this.#differences;
   }
 
   /** Hands the current slot on; returns at once. */
@@ -175,24 +190,14 @@ export class ChunkPipeline {
     this.#check();
     const fresh = this.#lookUp(items, hashes);
     // One job a policy: nearly always one.
-    for (const policy of new Set(fresh.map(({ item }) => item.policy!))) {
-      const wanted = fresh.filter(({ item }) => item.policy === policy);
-      for (const batch of batchesFor(slot.output.length, wanted)) {
-        const encode: EncodeItem[] = batch.map(({ item, chunk }) => ({
-          start: item.start,
-          end: item.end,
-          dtype: item.dtype,
-          hash: chunk.hash,
-        }));
-        const codedBytes = encode.reduce((sum, item) => sum + item.end - item.start, 0);
-        const lengths = await pool.run({ kind: "encode", slot, items: encode, policy }, codedBytes);
+    for (const policy of new Set(fresh.map(({ item }) => item.policy))) {
+      const wanted = fresh.filter(({ item }) => item.policy === policy).map(freshChunk);
+      for await (const batch of encodeBatches(this.#context, slot, wanted, before)) {
+        await batch.read(this.#context);
+        const lengths = await pool.run({ kind: "encode", slot, items: batch.items, policy }, batch.bytes);
         await before;
         this.#check();
-        await this.#append(
-          slot.output,
-          lengths,
-          batch.map(({ chunk }) => chunk),
-        );
+        await this.#append(slot.output, lengths, batch);
       }
     }
     await before;
@@ -201,12 +206,10 @@ export class ChunkPipeline {
   /** Tells every sink what its chunk is; returns those to be coded. */
   #lookUp(items: readonly PipelineItem[], hashes: Uint8Array): { item: PipelineItem; chunk: PendingChunk }[] {
     const fresh: { item: PipelineItem; chunk: PendingChunk }[] = [];
-    const asked: { item: PipelineItem; hash: Uint8Array; key: string }[] = [];
-    for (const [index, item] of items.entries()) {
+    const asked = items.map((item, index) => {
       const hash = hashes.slice(index * 32, index * 32 + 32);
-      if (item.policy === undefined) item.sink(hash, 0);
-      else asked.push({ item, hash, key: hashKey(hash) });
-    }
+      return { item, hash, key: hashKey(hash) };
+    });
     const unknown = asked.filter(({ key }) => !this.#pending.has(key));
     const rows = this.#context.catalog.resolveChunks(unknown.map(({ hash }) => hash));
     const stored = new Map<string, number>();
@@ -217,7 +220,7 @@ export class ChunkPipeline {
         item.sink(hash, known);
         continue;
       }
-      const chunk = newPendingChunk(hash, item.end - item.start);
+      const chunk = newPendingChunk(hash, item.end - item.start, item.features);
       this.#pending.set(key, chunk);
       fresh.push({ item, chunk });
       item.sink(hash, chunk);
@@ -225,17 +228,16 @@ export class ChunkPipeline {
     return fresh;
   }
 
-  async #append(
-    frames: Uint8Array,
-    lengths: readonly number[],
-    chunks: readonly PendingChunk[],
-  ): Promise<void> {
+  async #append(frames: Uint8Array, lengths: readonly number[], batch: EncodeBatch): Promise<void> {
+    const { chunks } = batch;
     let at = 0;
     for (const [index, chunk] of chunks.entries()) {
       const frameBytes = lengths[index]!;
       const frame = frames.subarray(at, at + frameBytes);
       chunk.frameBytes = frameBytes;
-      chunk.chain = readFrameHeader(frame, "new frame").steps.map((step) => step.code);
+      chunk.chain = readFrameHeader(frame, "new frame").chain;
+      chunk.sibling = batch.settle(index, frame);
+      if (chunk.sibling !== undefined) this.#countDifference(chunk);
       at += frameBytes;
     }
     if (
@@ -256,6 +258,15 @@ export class ChunkPipeline {
     await this.#write([frames.subarray(0, at)], at, chunks);
   }
 
+  #countDifference({ rawBytes, frameBytes }: PendingChunk): void {
+    const before = this.#differences;
+    this.#differences = {
+      chunks: before.chunks + 1,
+      rawBytes: before.rawBytes + rawBytes,
+      frameBytes: before.frameBytes + frameBytes,
+    };
+  }
+
   /** Moves the frames that waited in memory to a pack. */
   async #spill(): Promise<void> {
     const waiting = this.#inMemory;
@@ -271,7 +282,7 @@ export class ChunkPipeline {
     if (chunks.length === 0) return;
     if (this.#writer !== undefined && this.#writer.bytes + bytes > PACK_BYTES) await this.#seal();
     this.#writer ??= await this.#context.packs.create();
-    this.#ownPack ??= { name: this.#writer.name, chunks: [] };
+    this.#ownPack ??= this.#newPack(this.#writer);
     const pack = this.#ownPack;
     let { offset } = await this.#writer.append(frames);
     for (const chunk of chunks) {
@@ -279,6 +290,16 @@ export class ChunkPipeline {
       offset += chunk.frameBytes;
       pack.chunks.push(chunk);
     }
+  }
+
+  #newPack(writer: PackWriter): OwnPack {
+    const { name } = writer;
+    const read = async (offset: number, into: Uint8Array): Promise<boolean> => {
+      if (writer.sealed) return this.#context.packs.readInto(name, offset, into);
+      await writer.read(offset, into);
+      return true;
+    };
+    return { name, chunks: [], read };
   }
 
   /** Lets a pack be made durable while the next one is written: the disk works meanwhile, too. */
@@ -289,8 +310,11 @@ export class ChunkPipeline {
     this.#writer = undefined;
     this.#ownPack = undefined;
     while (this.#sealing.size >= SEALING_PACKS) await Promise.race(this.#sealing);
+    // A pack may be committed ahead once it is sealed: never before those that its chunks may be coded against.
+    const earlier = this.#lastSealed;
     const sealing = writer
       .seal()
+      .then(() => earlier)
       .then(() => {
         this.#sealed.push(pack);
       })
@@ -299,6 +323,7 @@ export class ChunkPipeline {
         await writer.discard().catch(() => undefined);
       })
       .finally(() => this.#sealing.delete(sealing));
+    this.#lastSealed = sealing;
     this.#sealing.add(sealing);
   }
 
@@ -307,21 +332,7 @@ export class ChunkPipeline {
   }
 }
 
-/** Batches whose frames fit in an output of so many bytes even if nothing gets smaller. One batch, unless chunks are tiny. */
-function batchesFor<T extends { readonly item: PipelineItem }>(
-  outputBytes: number,
-  wanted: readonly T[],
-): T[][] {
-  const batches: T[][] = [];
-  let left = 0;
-  for (const one of wanted) {
-    const most = one.item.end - one.item.start + MAX_HEADER_BYTES;
-    if (batches.length === 0 || most > left) {
-      batches.push([]);
-      left = outputBytes;
-    }
-    batches.at(-1)!.push(one);
-    left -= most;
-  }
-  return batches;
+function freshChunk({ item, chunk }: { item: PipelineItem; chunk: PendingChunk }): FreshChunk {
+  const { start, end, dtype, of } = item;
+  return { range: { start, end }, dtype, chunk, of };
 }

@@ -1,6 +1,7 @@
 /**
  * Reads chunks: frames from packs, neighbouring ones in one read, checked and decoded, in worker threads when there is much to do, and the
- * last decoded ones kept. The order of what a caller gets is the order it asked for.
+ * last decoded ones kept. A chunk that is coded against another one takes that one's frame along; in a batch each is read and decoded once.
+ * The order of what a caller gets is the order it asked for.
  */
 import { CancelledError, DamageError, decodeFrame } from "@tensorcask/codec";
 import type { Catalog, ChunkRow } from "../catalog/catalog.ts";
@@ -8,7 +9,10 @@ import { RunsBuilder } from "../model/runs.ts";
 import type { PackStorage } from "../pack/pack-storage.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import type { Slot } from "../workers/slot.ts";
-import type { DecodeItem } from "../workers/tasks.ts";
+import type { ChunkRange } from "../workers/tasks.ts";
+import { BatchPlanner, type ChunkBatch, type JoinedFrames, joinFrames } from "./chunk-batches.ts";
+import { DecodedChunks } from "./decoded-chunks.ts";
+import { Decoding, placeOf } from "./decoding.ts";
 import { GoneError } from "./gone.ts";
 import { recordIdText } from "./record-id.ts";
 
@@ -18,8 +22,8 @@ const INLINE_BYTES = 1024 * 1024;
 /** Rows are looked up in slices of this many chunks, so that a long read does not hold all of them. */
 const ROWS_AT_ONCE = 512;
 
-/** Frames in one pack with a gap of at most this many bytes between them are read together. */
-const JOIN_GAP_BYTES = 16 * 1024;
+/** Times that a chunk is looked up because gc moved it, or what it is coded against, away under the reader. */
+const TRIES = 2;
 
 export interface ChunkReaderContext {
   readonly catalog: Catalog;
@@ -36,10 +40,29 @@ export interface ReadChunksOptions {
 /** Gets chunks in the order asked for. `bytes` is only valid until the visit is over. */
 export type VisitChunk = (index: number, bytes: Uint8Array) => void | Promise<void>;
 
-interface Batch {
-  /** Index of the first chunk in what was asked for. */
-  readonly first: number;
-  readonly rows: ChunkRow[];
+/** Something that could not be read or decoded: a chunk of a batch, or one that such a chunk is coded against. */
+export interface ReadFailure {
+  readonly row: ChunkRow;
+  readonly message: string;
+  /** Where it was looked up again by itself: all that is to say. */
+  readonly error?: DamageError;
+}
+
+/** A batch in a slot. */
+export interface DecodedBatch {
+  /** Views of the slot's output, by id. */
+  readonly chunks: ReadonlyMap<number, Uint8Array>;
+  /** Their frames, views of the slot's input. Those that were looked up again are not among them. */
+  readonly frames: ReadonlyMap<number, Uint8Array>;
+  readonly failures: readonly ReadFailure[];
+  /** Ids of chunks that were collected meanwhile. */
+  readonly gone: readonly number[];
+}
+
+/** A chunk and what it is coded against. */
+interface Pair {
+  readonly row: ChunkRow;
+  readonly base: ChunkRow | undefined;
 }
 
 export class ChunkReader {
@@ -55,11 +78,19 @@ export class ChunkReader {
   async chunk(id: number): Promise<Uint8Array> {
     const cached = this.#cache.get(id);
     if (cached !== undefined) return cached;
-    const row = this.#rows([id])[0]!;
-    const frame = await this.#frame(row);
-    const bytes = this.#decode(row, frame, false);
+    const bytes = await this.#alone(id, false);
     this.#cache.set(id, bytes);
     return bytes;
+  }
+
+  /** The frame of a chunk as it lies in its pack, unchecked; looked up again, once, when gc moved it. */
+  async frame(row: ChunkRow): Promise<Uint8Array> {
+    const frame = await this.#readFrame(row);
+    if (frame !== undefined) return frame;
+    const again = this.#pairs([row.id])[0]!.row;
+    const moved = await this.#readFrame(again);
+    if (moved === undefined) throw this.#damage(again, "the pack is missing");
+    return moved;
   }
 
   /** Visits decoded chunks in order, reading ahead. */
@@ -68,35 +99,33 @@ export class ChunkReader {
       await visit(0, await this.chunk(ids[0]!));
       return;
     }
-    const running: { batch: Batch; slot: Slot; done: Promise<ReadonlyMap<number, Uint8Array>> }[] = [];
-    const depth = Math.min(this.#context.pool.parallelism + 1, this.#context.pool.slots.limit - 1);
+    const { slots, parallelism } = this.#context.pool;
+    const running: { batch: ChunkBatch; slot: Slot; done: Promise<DecodedBatch> }[] = [];
+    const depth = Math.min(parallelism + 1, slots.limit - 1);
+    let index = 0;
     const finishFirst = async (): Promise<void> => {
       const { batch, slot, done } = running.shift()!;
       try {
-        const decoded = await done;
-        for (const [index, row] of batch.rows.entries())
-          await visit(batch.first + index, decoded.get(row.id)!);
+        const { chunks, failures, gone } = await done;
+        const [failure] = failures;
+        if (failure !== undefined) throw this.damageOf(failure);
+        if (gone.length > 0) throw new GoneError(`chunk ${gone[0]}`);
+        for (const row of batch.rows) await visit(index++, chunks.get(row.id)!);
       } finally {
-        this.#context.pool.slots.release(slot);
+        slots.release(slot);
       }
     };
     try {
-      for (const batch of this.#batches(ids)) {
+      for (const batch of this.#batchesOf(ids)) {
         if (options.signal?.aborted) throw new CancelledError("the read", { cause: options.signal.reason });
         if (running.length >= depth) await finishFirst();
         // Reading ahead must not wait for a slot: readers that hold one each could wait for each other for good.
-        let slot =
-          running.length === 0
-            ? await this.#context.pool.slots.acquire()
-            : this.#context.pool.slots.tryAcquire();
+        let slot = running.length === 0 ? await slots.acquire() : slots.tryAcquire();
         while (slot === undefined) {
           await finishFirst();
-          slot =
-            running.length === 0
-              ? await this.#context.pool.slots.acquire()
-              : this.#context.pool.slots.tryAcquire();
+          slot = running.length === 0 ? await slots.acquire() : slots.tryAcquire();
         }
-        const done = this.#readBatch(batch.rows, slot, options.rehash === true);
+        const done = this.decode(batch, slot, options.rehash === true);
         done.catch(() => undefined);
         running.push({ batch, slot, done });
       }
@@ -104,88 +133,100 @@ export class ChunkReader {
     } finally {
       for (const { slot, done } of running) {
         await done.catch(() => undefined);
-        this.#context.pool.slots.release(slot);
+        slots.release(slot);
       }
     }
   }
 
-  /** Splits what is asked for into batches that fit a slot. */
-  *#batches(ids: readonly number[]): Generator<Batch> {
-    const inputBytes = this.#context.pool.slots.slotBytes;
-    let first = 0;
-    let rows: ChunkRow[] = [];
-    let frames = 0;
-    let raw = 0;
+  /** Splits chunks into batches that fit a slot. What is not there any more is left out. */
+  *batches(rows: readonly ChunkRow[]): Generator<ChunkBatch> {
+    const planner = new BatchPlanner(this.#context.pool.slots.slotBytes);
+    for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
+      const ids = rows.slice(at, at + ROWS_AT_ONCE).map(({ id }) => id);
+      const still = this.#context.catalog.read(() =>
+        this.#pairs(ids.filter((id) => this.#context.catalog.chunk(id) !== undefined)),
+      );
+      yield* planned(planner, still);
+    }
+    const rest = planner.rest();
+    if (rest !== undefined) yield rest;
+  }
+
+  *#batchesOf(ids: readonly number[]): Generator<ChunkBatch> {
+    const planner = new BatchPlanner(this.#context.pool.slots.slotBytes);
     for (let at = 0; at < ids.length; at += ROWS_AT_ONCE) {
-      for (const row of this.#rows(ids.slice(at, at + ROWS_AT_ONCE))) {
-        // The gaps that joined reads take along are counted as if there were one before each frame.
-        const span = row.frameBytes + JOIN_GAP_BYTES;
-        if (rows.length > 0 && (frames + span > inputBytes || raw + row.rawBytes > inputBytes)) {
-          yield { first, rows };
-          first += rows.length;
-          rows = [];
-          frames = 0;
-          raw = 0;
-        }
-        rows.push(row);
-        frames += span;
-        raw += row.rawBytes;
-      }
+      yield* planned(planner, this.#pairs(ids.slice(at, at + ROWS_AT_ONCE)));
     }
-    if (rows.length > 0) yield { first, rows };
+    const rest = planner.rest();
+    if (rest !== undefined) yield rest;
   }
 
-  async #readBatch(
-    rows: readonly ChunkRow[],
-    slot: Slot,
-    rehash: boolean,
-  ): Promise<ReadonlyMap<number, Uint8Array>> {
-    const items: DecodeItem[] = [];
-    const decoded = new Map<number, Uint8Array>();
-    const wanted: ChunkRow[] = [];
+  /** Reads the frames of a batch into a slot, with those of what they are coded against, and decodes them there. */
+  async decode(batch: ChunkBatch, slot: Slot, rehash: boolean): Promise<DecodedBatch> {
+    const rows = [...new Map(batch.rows.map((row) => [row.id, row])).values()];
+    const chunks = new Map<number, Uint8Array>();
     let target = 0;
-    for (const row of rows) {
-      if (decoded.has(row.id)) continue;
-      decoded.set(row.id, slot.output.subarray(target, target + row.rawBytes));
-      target += row.rawBytes;
-      wanted.push(row);
+    for (const { id, rawBytes } of rows) {
+      chunks.set(id, slot.output.subarray(target, target + rawBytes));
+      target += rawBytes;
     }
-    let at = 0;
-    for (const span of joinFrames(wanted)) {
-      if (!(await this.#readSpan(span, slot.input.subarray(at, at + span.bytes)))) {
-        // gc dropped the pack, or it ends early: each frame is looked up again on its own, and may have another length now.
-        for (const row of span.rows)
-          decoded.get(row.id)!.set(this.#decode(row, await this.#frame(row), rehash));
-        continue;
-      }
-      for (const row of span.rows) {
-        const start = at + row.offset - span.offset;
-        items.push({
-          start,
-          end: start + row.frameBytes,
-          target: decoded.get(row.id)!.byteOffset - slot.output.byteOffset,
-          rawBytes: row.rawBytes,
-          hash: row.hash,
-          where: placeOf(row),
-        });
-      }
-      at += span.bytes;
+    const bases = [...batch.bases.values()];
+    const basePlaces = await this.#readFrames(bases, slot.output);
+    const places = await this.#readFrames(rows, slot.input);
+    const decoding = new Decoding();
+    for (const base of bases) decoding.addBase(base, basePlaces.get(base.id));
+    // What has no sibling comes first: it may be one.
+    const ordered = [
+      ...rows.filter(({ sibling }) => sibling === undefined),
+      ...rows.filter(({ sibling }) => sibling !== undefined),
+    ];
+    const alone: ChunkRow[] = [];
+    for (const row of ordered) {
+      const at = chunks.get(row.id)!.byteOffset - slot.output.byteOffset;
+      if (!decoding.add(row, places.get(row.id), at)) alone.push(row);
     }
-    const work = wanted.reduce((sum, row) => sum + row.rawBytes, 0);
-    const failures = await this.#context.pool.run(
+    const { items, decoded, work } = decoding;
+    const failed = await this.#context.pool.run(
       { kind: "decode", slot, items, rehash },
       work < INLINE_BYTES ? 0 : work,
     );
-    if (failures.length > 0) {
-      const { index, message } = failures[0]!;
-      const bad = wanted.find((row) => placeOf(row) === items[index]!.where)!;
-      throw this.#damage(bad, message);
+    const failures: ReadFailure[] = failed.map(({ index, message }) => ({ row: decoded[index]!, message }));
+    const frames = new Map<number, Uint8Array>();
+    for (const [id, { start, end }] of places) frames.set(id, slot.input.subarray(start, end));
+    const gone: number[] = [];
+    for (const row of alone) {
+      frames.delete(row.id);
+      try {
+        chunks.get(row.id)!.set(await this.#alone(row.id, rehash));
+      } catch (error) {
+        if (error instanceof DamageError) failures.push({ row, message: error.message, error });
+        else if (error instanceof GoneError) gone.push(row.id);
+        else throw error;
+      }
     }
-    return decoded;
+    return { chunks, frames, failures, gone };
+  }
+
+  /**
+   * Reads frames, and tells where in `into` they lie. Frames that are missing from the answer could not be read: gc dropped their pack, or it
+   * ends early.
+   */
+  async #readFrames(rows: readonly ChunkRow[], into: Uint8Array): Promise<Map<number, ChunkRange>> {
+    const places = new Map<number, ChunkRange>();
+    let at = 0;
+    for (const span of joinFrames(rows)) {
+      if (!(await this.#readSpan(span, into.subarray(at, at + span.bytes)))) continue;
+      for (const { id, offset, frameBytes } of span.rows) {
+        const start = at + offset - span.offset;
+        places.set(id, { start, end: start + frameBytes });
+      }
+      at += span.bytes;
+    }
+    return places;
   }
 
   /** Reads frames that lie together; false when the pack is gone or not what it should be. */
-  async #readSpan(span: Span, into: Uint8Array): Promise<boolean> {
+  async #readSpan(span: JoinedFrames, into: Uint8Array): Promise<boolean> {
     try {
       return await this.#context.packs.readInto(span.pack, span.offset, into);
     } catch (error) {
@@ -194,14 +235,26 @@ export class ChunkReader {
     }
   }
 
-  /** The bytes of a frame; looks the chunk up again, once, when its pack is gone. */
-  async #frame(row: ChunkRow): Promise<Uint8Array> {
+  /** A chunk by itself, decoded in this thread. Looked up again, once, when a pack is gone: both frames may lie elsewhere then. */
+  async #alone(id: number, rehash: boolean): Promise<Uint8Array> {
+    for (let tries = 1; ; tries++) {
+      const { row, base } = this.#pairs([id])[0]!;
+      const frame = await this.#readFrame(row);
+      const sibling = base && (this.#cache.get(base.id) ?? (await this.#base(base, rehash)));
+      if (frame !== undefined && (base === undefined || sibling !== undefined)) {
+        return this.#decode(row, frame, rehash, base && { hash: base.hash, bytes: sibling! });
+      }
+      if (tries === TRIES) throw this.#damage(frame === undefined ? row : base!, "the pack is missing");
+    }
+  }
+
+  /** What a chunk is coded against, kept for the next one; undefined when its pack is gone. */
+  async #base(row: ChunkRow, rehash: boolean): Promise<Uint8Array | undefined> {
     const frame = await this.#readFrame(row);
-    if (frame !== undefined) return frame;
-    const again = this.#rows([row.id])[0]!;
-    const moved = await this.#readFrame(again);
-    if (moved === undefined) throw this.#damage(again, "the pack is missing");
-    return moved;
+    if (frame === undefined) return undefined;
+    const bytes = this.#decode(row, frame, rehash);
+    this.#cache.set(row.id, bytes);
+    return bytes;
   }
 
   async #readFrame(row: ChunkRow): Promise<Uint8Array | undefined> {
@@ -213,13 +266,33 @@ export class ChunkReader {
     }
   }
 
-  #decode(row: ChunkRow, frame: Uint8Array, rehash: boolean): Uint8Array {
+  #decode(
+    row: ChunkRow,
+    frame: Uint8Array,
+    rehash: boolean,
+    sibling?: { readonly hash: Uint8Array; readonly bytes: Uint8Array },
+  ): Uint8Array {
     try {
-      return decodeFrame(frame, placeOf(row), row.hash, { verifyHash: rehash });
+      return decodeFrame(frame, placeOf(row), row.hash, { verifyHash: rehash, sibling });
     } catch (error) {
       if (error instanceof DamageError) throw this.#damage(row, error.message, error);
       throw error;
     }
+  }
+
+  /** The chunks of the ids with what they are coded against, of one state of the catalog. */
+  #pairs(ids: readonly number[]): Pair[] {
+    const { catalog } = this.#context;
+    return catalog.read(() => {
+      const rows = this.#rows(ids);
+      const wanted = new RunsBuilder();
+      for (const { sibling } of rows) if (sibling !== undefined) wanted.push(sibling);
+      const bases = new Map(catalog.chunks(wanted.runs).map((base) => [base.id, base]));
+      return rows.map((row) => ({
+        row,
+        base: row.sibling === undefined ? undefined : bases.get(row.sibling),
+      }));
+    });
   }
 
   #rows(ids: readonly number[]): ChunkRow[] {
@@ -234,6 +307,11 @@ export class ChunkReader {
     }
   }
 
+  /** The error that says what failed, and which tensors that hits. */
+  damageOf({ row, message, error }: ReadFailure): DamageError {
+    return error ?? this.#damage(row, message);
+  }
+
   #damage(row: ChunkRow, message: string, cause?: Error): DamageError {
     const tensors = this.#context.catalog.usersOf([row.id], recordIdText);
     const where = placeOf(row);
@@ -246,61 +324,10 @@ export class ChunkReader {
   }
 }
 
-/** Name of a frame for messages. */
-function placeOf(row: ChunkRow): string {
-  return `pack ${row.pack} at ${row.offset}`;
-}
-
-interface Span {
-  readonly pack: string;
-  readonly offset: number;
-  bytes: number;
-  readonly rows: ChunkRow[];
-}
-
-/** Reads that cover the frames, in the order given; frames that lie close behind each other share one. */
-function joinFrames(rows: readonly ChunkRow[]): Span[] {
-  const spans: Span[] = [];
-  for (const row of rows) {
-    const last = spans.at(-1);
-    const gap = last === undefined ? -1 : row.offset - (last.offset + last.bytes);
-    if (last !== undefined && last.pack === row.pack && gap >= 0 && gap <= JOIN_GAP_BYTES) {
-      last.bytes += gap + row.frameBytes;
-      last.rows.push(row);
-    } else {
-      spans.push({ pack: row.pack, offset: row.offset, bytes: row.frameBytes, rows: [row] });
-    }
-  }
-  return spans;
-}
-
-/** Decoded chunks by id, the longest unused first to go. Ids are never reused, so nothing here gets stale. */
-class DecodedChunks {
-  readonly #limit: number;
-  readonly #chunks = new Map<number, Uint8Array>();
-  #bytes = 0;
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  get(id: number): Uint8Array | undefined {
-    const bytes = this.#chunks.get(id);
-    if (bytes !== undefined) {
-      this.#chunks.delete(id);
-      this.#chunks.set(id, bytes);
-    }
-    return bytes;
-  }
-
-  set(id: number, bytes: Uint8Array): void {
-    if (bytes.length > this.#limit / 4 || this.#chunks.has(id)) return;
-    this.#chunks.set(id, bytes);
-    this.#bytes += bytes.length;
-    for (const [oldest, old] of this.#chunks) {
-      if (this.#bytes <= this.#limit) return;
-      this.#chunks.delete(oldest);
-      this.#bytes -= old.length;
-    }
+/** The full ones of the batches that chunks make. */
+function* planned(planner: BatchPlanner, pairs: readonly Pair[]): Generator<ChunkBatch> {
+  for (const { row, base } of pairs) {
+    const full = planner.add(row, base);
+    if (full !== undefined) yield full;
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Moves the live frames of packs that hold mostly dead ones into new packs. Frames are copied as they are, not decoded; each is checked on the
- * way, so that gc never gives damage a new checksumless home: a damaged one stays where it is, and its pack with it.
+ * way, so that gc never gives damage a new checksumless home: a damaged one stays where it is, and its pack with it. A frame that is coded
+ * against another chunk names that by its hash, so it does not matter where that one lies or goes.
  *
  * Chunks keep their ids: the operation that places the copies names the ids that are known, and the catalog moves them.
  */
@@ -114,14 +115,14 @@ export function checkFrame(row: ChunkRow, bytes: Uint8Array): Omit<FrameFacts, "
   const where = `pack ${row.pack} at ${row.offset}`;
   try {
     const header = verifyFrame(bytes, where);
-    const { hash, frameBytes, rawBytes, chain } = header;
+    const { hash, frameBytes, rawBytes, chain, sibling } = header;
     if (!equalBytes(hash, row.hash)) return "holds another chunk than the catalog says";
     if (rawBytes !== row.rawBytes)
       return `holds a chunk of ${rawBytes} bytes, the catalog says ${row.rawBytes}`;
     if (chain.length !== row.chain.length || chain.some((code, index) => code !== row.chain[index])) {
       return `is coded by [${chain}], the catalog says [${row.chain}]`;
     }
-    return { hash, frameBytes, rawBytes, chain };
+    return { hash, frameBytes, rawBytes, chain, ...(sibling !== undefined && { sibling }) };
   } catch (error) {
     if (!(error instanceof TensorcaskError)) throw error;
     return error.message.startsWith(`${where}: `) ? error.message.slice(where.length + 2) : error.message;

@@ -9,7 +9,7 @@ import {
   parsePreset,
   UsageError,
 } from "@tensorcask/codec";
-import type { Catalog, StoredTensor } from "../catalog/catalog.ts";
+import type { Catalog, ChunkRow, StoredTensor } from "../catalog/catalog.ts";
 import type { FileSystem } from "../files/file-system.ts";
 import type { WriterLock } from "../files/lock.ts";
 import type { ReserveFile } from "../files/reserve.ts";
@@ -19,14 +19,16 @@ import type { PackStorage } from "../pack/pack-storage.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import type { ChunkReader } from "./chunk-reader.ts";
 import type { Committer } from "./committer.ts";
+import type { DatasetView } from "./dataset-view.ts";
 import { GoneError } from "./gone.ts";
 import type { IngestContext } from "./ingest.ts";
 import type { Marker } from "./marker.ts";
 import type { OwnPack } from "./pending.ts";
 import { RecordIds } from "./record-id.ts";
+import type { ExportRecordsOptions, ExportRecordsResult } from "./types.ts";
 import type { CommitResult } from "./write-set.ts";
 
-/** The formats, as the store sees them: paths to plans. `index.ts` brings them in. */
+/** Paths to plans. */
 export type PlanInputs = (
   files: FileSystem,
   paths: readonly string[],
@@ -36,6 +38,20 @@ export type PlanInputs = (
   readonly skipped: readonly { readonly path: string; readonly reason: string }[];
   readonly keptOpaque: readonly { readonly path: string; readonly reason: string }[];
 }>;
+
+/** Writes records of a dataset into one new file. */
+export type ExportRecords = (
+  context: StoreContext,
+  view: DatasetView,
+  out: string | ((bytes: Uint8Array) => Promise<void>),
+  options?: ExportRecordsOptions,
+) => Promise<ExportRecordsResult>;
+
+/** The formats, as the store sees them. `index.ts` brings them in. */
+export interface Formats {
+  readonly planInputs: PlanInputs;
+  readonly exportRecords: ExportRecords;
+}
 
 export interface StoreParts {
   readonly directory: string;
@@ -53,7 +69,9 @@ export interface StoreParts {
   readonly pool: WorkerPool;
   readonly reader: ChunkReader;
   readonly committer: Committer;
-  readonly planInputs: PlanInputs;
+  readonly formats: Formats;
+  /** Largest tensor that is turned in one piece where a file has it in column-major order. */
+  readonly layoutBlockBytes: number;
 }
 
 export class StoreContext implements IngestContext {
@@ -91,6 +109,10 @@ export class StoreContext implements IngestContext {
   checkWritable(): void {
     this.checkOpen();
     if (this.parts.readOnly) throw new UsageError("readOnly", `${this.parts.directory} is open read-only`);
+  }
+
+  frame(row: ChunkRow): Promise<Uint8Array> {
+    return this.parts.reader.frame(row);
   }
 
   stage(packs: readonly OwnPack[]): Promise<CommitResult> {

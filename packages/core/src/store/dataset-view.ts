@@ -20,10 +20,19 @@ import { checkOptionNames } from "./option-names.ts";
 import { parseRecordId, recordIdText } from "./record-id.ts";
 import { pickOrdinals } from "./sample.ts";
 import { StoredRecord } from "./stored-record.ts";
-import type { Tensor } from "./tensor.ts";
+import type { StoredArrays, Tensor } from "./tensor.ts";
 import { tensorOf } from "./tensor.ts";
 import { TensorReader } from "./tensor-reader.ts";
-import type { FileInfo, PageOptions, ReadOptions, RecordFilter, RecordInfo, VersionInfo } from "./types.ts";
+import type {
+  ExportRecordsOptions,
+  ExportRecordsResult,
+  FileInfo,
+  PageOptions,
+  ReadOptions,
+  RecordFilter,
+  RecordInfo,
+  VersionInfo,
+} from "./types.ts";
 
 /** A page is held in memory as a whole. */
 const MAX_PAGE = 10_000;
@@ -81,10 +90,21 @@ export class DatasetView {
     return this.row().schema;
   }
 
-  /** A tensor, decoded, in its own dtype or converted; undefined when there is no such record. */
-  async get(address: string, options: ReadOptions = {}): Promise<Tensor | undefined> {
+  /**
+   * A tensor, decoded, in its own dtype or converted; undefined when there is no such record. `as: "stored"` gives what it is stored as: the quantized
+   * `values` with their `scales` and `zeros`.
+   */
+  async get(address: string, options: { readonly as: "stored" }): Promise<StoredArrays | undefined>;
+  async get(address: string, options?: ReadOptions): Promise<Tensor | undefined>;
+  async get(
+    address: string,
+    options: ReadOptions | { readonly as: "stored" } = {},
+  ): Promise<Tensor | StoredArrays | undefined> {
     const record = this.find(address);
-    return record === undefined ? undefined : this.readRecord(record, options);
+    if (record === undefined) return undefined;
+    return options.as === "stored"
+      ? this.#storedArrays(record)
+      : this.readRecord(record, options as ReadOptions);
   }
 
   /** Everything about a record but its elements; undefined when there is none. */
@@ -170,6 +190,22 @@ export class DatasetView {
     return this.context.catalog.count(this.query(filter));
   }
 
+  /**
+   * Writes records into one new file: to a path, or to a function that takes its bytes in order. Tensors have the names of their records (`file#tensor`
+   * where several have one, ids where they have none). A safetensors file also gets the metadata: that of the dataset as
+   * `tensorcask.dataset`, that of the records as `tensorcask.records`, which comes back with them when the file is read.
+   *
+   * @throws UsageError naming what the format cannot hold, before anything is written; `NotFoundError`, `CancelledError`, `StorageError`
+   * @example
+   * await images.exportRecords("cats.safetensors", { where: { label: 3 } });
+   */
+  async exportRecords(
+    out: string | ((bytes: Uint8Array) => Promise<void>),
+    options: ExportRecordsOptions = {},
+  ): Promise<ExportRecordsResult> {
+    return this.context.parts.formats.exportRecords(this.context, this, out, options);
+  }
+
   async files(): Promise<FileInfo[]> {
     return this.fileRows().map(({ path, format, bytes, sha256, parts }) => ({
       path,
@@ -236,11 +272,26 @@ export class DatasetView {
     });
   }
 
+  async #storedArrays(record: RecordRow): Promise<StoredArrays> {
+    return this.guarded(async () => {
+      const tensor = this.context.storedTensor(record.tensor);
+      const arrays = await this.reader(tensor).arrays();
+      const byRole = arrays.map(
+        ({ role, dtype, shape, bytes }) => [role, tensorOf(dtype, shape, bytes)] as const,
+      );
+      const { values, ...side } = Object.fromEntries(byRole);
+      return { quantization: tensor.quantization, values: values!, ...side };
+    });
+  }
+
   async sliceRecord(record: RecordRow, spec: SliceSpec, options: ReadOptions): Promise<Tensor> {
     return this.guarded(async () => {
       const reader = this.reader(this.context.storedTensor(record.tensor));
       const { shape, bytes } = await reader.slice(spec);
-      return tensorOf(reader.dtype, shape, bytes, options);
+      // An integer on the last axis takes one block: as floats these are the axis of its values.
+      const isOneBlock = reader.dtype.kind === "block" && typeof spec[reader.shape.length - 1] === "number";
+      const isConverted = options.as !== undefined && isOneBlock;
+      return tensorOf(reader.dtype, isConverted ? [...shape, 1] : shape, bytes, options);
     });
   }
 

@@ -91,7 +91,7 @@ export class Dataset extends DatasetView {
         for await (const { tensor, ...rest } of prepared) {
           const { dtype, shape, bytes } = tensor;
           const preset = rest.preset === undefined ? usual : this.context.preset(rest.preset);
-          const draft = await ingest.tensor(bytesInMemory(bytes), dtype, shape, preset);
+          const draft = await ingest.tensor(bytesInMemory(bytes), dtype, shape, preset, rest.name);
           // Whoever makes the items may read from the store to do so: it must not wait for a slot that is kept here.
           if (!again) await ingest.flush();
           drafts.push({ id: this.context.ids.next(), draft, ...rest });
@@ -171,7 +171,13 @@ export class Dataset extends DatasetView {
       const record = this.#mustFind(address);
       const draft =
         tensor &&
-        (await ingest.tensor(bytesInMemory(tensor.bytes), tensor.dtype, tensor.shape, this.preset()));
+        (await ingest.tensor(
+          bytesInMemory(tensor.bytes),
+          tensor.dtype,
+          tensor.shape,
+          this.preset(),
+          change.name ?? record.name,
+        ));
       await ingest.finish();
       await this.#commit([
         {

@@ -1,12 +1,12 @@
 /**
- * Gathers what goes into one journal entry: gives ids to chunks and tensors, finds what the catalog got meanwhile, bundles small arrays,
- * and keeps one new version per dataset. It changes nothing outside itself; `settle` hands the ids out once the entry is committed.
+ * Gathers what goes into one journal entry: gives ids to tensors and, with `EntryChunks`, to chunks, finds what the catalog got meanwhile,
+ * bundles small arrays, and keeps one new version per dataset. It changes nothing outside itself; `settle` hands the ids out once the entry is
+ * committed.
  */
 import { dtypeOfCode, encodeFrame, readFrameHeader, sha256 } from "@tensorcask/codec";
 import type { Catalog, DatasetRow } from "../catalog/catalog.ts";
 import type {
   ArrayFacts,
-  Counters,
   DatasetFacts,
   FileFacts,
   FrameFacts,
@@ -18,8 +18,8 @@ import type {
 } from "../model/entry.ts";
 import { RunsBuilder } from "../model/runs.ts";
 import { Bundler, type ClosedBundle } from "./bundler.ts";
+import { EntryChunks, type MutableCounters } from "./entry-chunks.ts";
 import {
-  type ChunkRef,
   hashKey,
   newPendingChunk,
   type OwnPack,
@@ -44,38 +44,28 @@ export interface DatasetChange {
   readonly removedKeys: Set<string>;
 }
 
-type MutableCounters = { -readonly [Key in keyof Counters]: Counters[Key] };
-
 export class EntryBuilder {
   readonly catalog: Catalog;
   /** Operations on datasets, tags, presets and settings, in order. */
   readonly ops: Op[] = [];
   /** Datasets that this entry creates. */
   readonly created: Map<DatasetRef, DatasetRow> = new Map();
-  /** First ids of the runs of chunks that are staged. */
-  readonly stagedFirsts: number[] = [];
   readonly #counters: MutableCounters;
-  readonly #chunkIds = new Map<PendingChunk, number>();
-  readonly #chunksByHash = new Map<string, number>();
-  readonly #checked = new Set<number>();
+  readonly #chunks: EntryChunks;
   readonly #tensorIds = new Map<PendingTensor, number>();
   readonly #tensorsByKey = new Map<string, number>();
   readonly #tensors: PendingTensor[] = [];
   readonly #firstTensor: number;
   readonly #bundler = new Bundler();
   readonly #slots = new Map<PendingArray, { bundle: number; offset: number }>();
-  readonly #tail: PendingChunk[] = [];
-  readonly #packs = new Set<OwnPack>();
-  readonly #packOps: Op[] = [];
-  readonly #facts = new Map<FramesOp, readonly FrameFacts[]>();
   readonly #changes = new Map<number, DatasetChange>();
   readonly #rows = new Map<number, DatasetRow>();
   readonly #datasetNames = new Set<string>();
-  #newBytes = 0;
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
     this.#counters = { ...catalog.counters() };
+    this.#chunks = new EntryChunks(catalog, this.#counters);
     this.#firstTensor = this.#counters.tensor;
   }
 
@@ -83,8 +73,8 @@ export class EntryBuilder {
   get isEmpty(): boolean {
     return (
       this.ops.length === 0 &&
-      this.#packOps.length === 0 &&
-      this.#tail.length === 0 &&
+      this.#chunks.packOps.length === 0 &&
+      this.#chunks.tail.length === 0 &&
       this.#tensors.length === 0 &&
       this.#changes.size === 0
     );
@@ -92,12 +82,17 @@ export class EntryBuilder {
 
   /** Bytes of new frames. */
   get newBytes(): number {
-    return this.#newBytes;
+    return this.#chunks.newBytes;
+  }
+
+  /** First ids of the runs of chunks that are staged. */
+  get stagedFirsts(): readonly number[] {
+    return this.#chunks.stagedFirsts;
   }
 
   /** Chunks whose frames the commit appends to the tail pack. Complete after `finish`. */
   get tail(): readonly PendingChunk[] {
-    return this.#tail;
+    return this.#chunks.tail;
   }
 
   get versions(): Map<number, number> {
@@ -196,46 +191,7 @@ export class EntryBuilder {
 
   /** Takes in a pack of an import: every frame in it becomes a chunk, unless another commit brought that chunk meanwhile. */
   pack(pack: OwnPack, staged: boolean): void {
-    if (this.#packs.has(pack)) return;
-    this.#packs.add(pack);
-    const number = this.#counters.pack++;
-    const stored = this.catalog.resolveChunks(pack.chunks.map((chunk) => chunk.hash));
-    let run: PendingChunk[] = [];
-    const ops: FramesOp[] = [];
-    const close = (): void => {
-      if (run.length === 0) return;
-      const ids = new RunsBuilder();
-      for (const chunk of run) ids.push(this.#chunkIds.get(chunk)!);
-      const offset = packOffset(run[0]!);
-      const bytes = run.reduce((sum, chunk) => sum + chunk.frameBytes, 0);
-      const op: FramesOp = {
-        op: "frames",
-        pack: number,
-        offset,
-        bytes,
-        chunks: ids.runs,
-        ...(staged && { staged }),
-      };
-      ops.push(op);
-      this.#facts.set(op, frameFacts(run, offset));
-      this.#newBytes += bytes;
-      if (staged) for (let at = 0; at < ids.runs.length; at += 2) this.stagedFirsts.push(ids.runs[at]!);
-      run = [];
-    };
-    for (const [index, chunk] of pack.chunks.entries()) {
-      const known = stored[index]?.id ?? this.#chunksByHash.get(hashKey(chunk.hash));
-      if (known !== undefined) {
-        this.#chunkIds.set(chunk, known);
-        close();
-        continue;
-      }
-      this.#newChunk(chunk);
-      run.push(chunk);
-    }
-    close();
-    // A pack in which nothing is new is left without an entry, and removed with the other orphans.
-    if (ops.length > 0)
-      this.#packOps.push({ op: "pack.add", pack: number, name: pack.name, tail: false }, ...ops);
+    this.#chunks.pack(pack, staged);
   }
 
   /** Closes the bundles; from here on only `entryOps` and `settle` are called. */
@@ -245,7 +201,7 @@ export class EntryBuilder {
 
   /** All operations of the entry. `tailOps` are those that place the tail frames. */
   entryOps(tailOps: readonly Op[]): Op[] {
-    const ops: Op[] = [...this.#packOps, ...tailOps];
+    const ops: Op[] = [...this.#chunks.packOps, ...tailOps];
     if (this.#tensors.length > 0) {
       ops.push({
         op: "tensors.add",
@@ -274,23 +230,17 @@ export class EntryBuilder {
 
   /** Facts of the frames of an operation that this builder made. */
   facts(op: FramesOp): readonly FrameFacts[] | undefined {
-    return this.#facts.get(op);
+    return this.#chunks.facts(op);
   }
 
   /** Places the tail frames: one operation, or none. */
   tailOp(pack: number, offset: number): FramesOp | undefined {
-    if (this.#tail.length === 0) return undefined;
-    const ids = new RunsBuilder();
-    for (const chunk of this.#tail) ids.push(this.#chunkIds.get(chunk)!);
-    const bytes = this.#tail.reduce((sum, chunk) => sum + chunk.frameBytes, 0);
-    const op: FramesOp = { op: "frames", pack, offset, bytes, chunks: ids.runs };
-    this.#facts.set(op, frameFacts(this.#tail, offset));
-    return op;
+    return this.#chunks.tailOp(pack, offset);
   }
 
   /** The entry is committed: everybody who holds a pending thing learns its id. */
   settle(): void {
-    for (const [chunk, id] of this.#chunkIds) chunk.id = id;
+    this.#chunks.settle();
     for (const [tensor, id] of this.#tensorIds) tensor.id = id;
     for (const [ref, row] of this.created) ref.id = row.dataset;
   }
@@ -301,67 +251,25 @@ export class EntryBuilder {
       const closed = this.#bundler.add(array, place.small, tensor.policy);
       if (closed !== undefined) this.#bundle(closed);
     } else if ("bundle" in place) {
-      this.#chunk(place.bundle);
+      this.#chunks.id(place.bundle);
     } else {
-      for (const ref of place.chunks) this.#chunk(ref);
+      for (const ref of place.chunks) this.#chunks.id(ref);
     }
   }
 
   #bundle(closed: ClosedBundle): void {
     const hash = sha256(closed.bytes);
-    const chunk = newPendingChunk(hash, closed.bytes.length);
-    const known = this.#findChunk(chunk);
-    const dtype = dtypeOfCode(closed.dtype)!;
-    if (known === undefined) {
-      const frame = encodeFrame({ hash, dtype, bytes: closed.bytes, policy: closed.policy });
-      chunk.frame = { memory: frame };
-      chunk.frameBytes = frame.length;
-      chunk.chain = readFrameHeader(frame, "new bundle").steps.map((step) => step.code);
-      this.#newChunk(chunk);
-      this.#tail.push(chunk);
-      this.#newBytes += frame.length;
-    }
-    const id = known ?? this.#chunkIds.get(chunk)!;
+    const id = this.#chunks.known(hash) ?? this.#chunks.addToTail(this.#bundleChunk(hash, closed));
     for (const { array, offset } of closed.slots) this.#slots.set(array, { bundle: id, offset });
   }
 
-  #findChunk(chunk: PendingChunk): number | undefined {
-    return this.catalog.resolveChunks([chunk.hash])[0]?.id ?? this.#chunksByHash.get(hashKey(chunk.hash));
-  }
-
-  #chunk(ref: ChunkRef): number {
-    const id = typeof ref === "number" ? ref : ref.id;
-    if (id !== 0) {
-      if (!this.#checked.has(id)) {
-        if (this.catalog.chunk(id) === undefined) throw new StaleReferenceError(`chunk ${id}`);
-        this.#checked.add(id);
-      }
-      return id;
-    }
-    const chunk = ref as PendingChunk;
-    const placed = this.#chunkIds.get(chunk);
-    if (placed !== undefined) return placed;
-    const { frame } = chunk;
-    if (frame === undefined) throw new Error("a chunk came to its commit without a frame");
-    if ("pack" in frame) {
-      this.pack(frame.pack, false);
-      return this.#chunkIds.get(chunk)!;
-    }
-    const known = this.#findChunk(chunk);
-    if (known !== undefined) {
-      this.#chunkIds.set(chunk, known);
-      return known;
-    }
-    this.#tail.push(chunk);
-    this.#newBytes += chunk.frameBytes;
-    return this.#newChunk(chunk);
-  }
-
-  #newChunk(chunk: PendingChunk): number {
-    const id = this.#counters.chunk++;
-    this.#chunkIds.set(chunk, id);
-    this.#chunksByHash.set(hashKey(chunk.hash), id);
-    return id;
+  #bundleChunk(hash: Uint8Array, { bytes, dtype, policy }: ClosedBundle): PendingChunk {
+    const chunk = newPendingChunk(hash, bytes.length);
+    const frame = encodeFrame({ hash, dtype: dtypeOfCode(dtype)!, bytes, policy });
+    chunk.frame = { memory: frame };
+    chunk.frameBytes = frame.length;
+    chunk.chain = readFrameHeader(frame, "new bundle").chain;
+    return chunk;
   }
 
   #tensorFacts(tensor: PendingTensor): TensorFacts {
@@ -372,6 +280,7 @@ export class EntryBuilder {
       geometry: tensor.geometry,
       ...(tensor.quantization !== undefined && { quantization: tensor.quantization }),
       ...(tensor.note !== undefined && { note: tensor.note }),
+      ...(tensor.sketch !== undefined && { sketch: tensor.sketch }),
       arrays: tensor.arrays.map((array) => this.#arrayFacts(array)),
     };
   }
@@ -382,27 +291,12 @@ export class EntryBuilder {
     if ("small" in place) {
       facts = this.#slots.get(array)!;
     } else if ("bundle" in place) {
-      facts = { bundle: this.#chunk(place.bundle), offset: place.offset };
+      facts = { bundle: this.#chunks.id(place.bundle), offset: place.offset };
     } else {
       const runs = new RunsBuilder();
-      for (const ref of place.chunks) runs.push(this.#chunk(ref));
+      for (const ref of place.chunks) runs.push(this.#chunks.id(ref));
       facts = { runs: runs.runs };
     }
     return { role, dtype, shape, place: facts };
   }
-}
-
-function packOffset(chunk: PendingChunk): number {
-  if (chunk.frame === undefined || !("pack" in chunk.frame))
-    throw new Error("a frame of a pack lost its place");
-  return chunk.frame.offset;
-}
-
-function frameFacts(chunks: readonly PendingChunk[], offset: number): FrameFacts[] {
-  let at = offset;
-  return chunks.map(({ hash, frameBytes, rawBytes, chain }) => {
-    const facts = { hash, offset: at, frameBytes, rawBytes, chain };
-    at += frameBytes;
-    return facts;
-  });
 }

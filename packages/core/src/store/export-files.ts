@@ -98,7 +98,7 @@ export function filesToExport(view: DatasetView, path: string | undefined): File
   const rows = view.fileRows();
   if (path === undefined) {
     if (rows.length === 0)
-      throw new NotFoundError("file", "", `${view.name} has records only; get them one by one`);
+      throw new NotFoundError("file", "", `${view.name} has records only; write them with --as safetensors`);
     return rows;
   }
   const found = rows.filter((row) => row.path === path);

@@ -1,6 +1,6 @@
 /** What stored tensors occupy: the frames that they need, each counted once. */
-import type { Catalog, StoredTensor } from "../catalog/catalog.ts";
-import { idsOf, RunsBuilder } from "../model/runs.ts";
+import type { Catalog, ChunkRow, StoredTensor } from "../catalog/catalog.ts";
+import { idsOf, runsOf } from "../model/runs.ts";
 
 /** Tensors are looked up in slices of this many. */
 const TENSORS_AT_ONCE = 1000;
@@ -25,9 +25,20 @@ export function distinctChunks(catalog: Catalog, tensors: Iterable<number>): num
   return [...chunks].sort((a, b) => a - b);
 }
 
-/** Bytes of the frames of many tensors, shared ones once and in full. */
+/** The chunks of many tensors, and those that they are coded against, each once. */
+export function neededChunks(catalog: Catalog, tensors: Iterable<number>): ChunkRow[] {
+  const rows = catalog.chunks(runsOf(distinctChunks(catalog, tensors)));
+  const own = new Set(rows.map(({ id }) => id));
+  const bases = new Set<number>();
+  for (const { sibling } of rows) if (sibling !== undefined && !own.has(sibling)) bases.add(sibling);
+  return [...rows, ...catalog.chunks(runsOf(bases))];
+}
+
+/**
+ * Bytes of the frames of the chunks of many tensors, shared ones once and in full. Those that some of these are coded against are counted where
+ * they are chunks of these tensors, too.
+ */
 export function tensorFootprint(catalog: Catalog, tensors: Iterable<number>): number {
-  const runs = new RunsBuilder();
-  for (const chunk of distinctChunks(catalog, tensors)) runs.push(chunk);
-  return catalog.chunks(runs.runs).reduce((sum, row) => sum + row.frameBytes, 0);
+  const rows = catalog.chunks(runsOf(distinctChunks(catalog, tensors)));
+  return rows.reduce((sum, row) => sum + row.frameBytes, 0);
 }

@@ -1,24 +1,27 @@
 /**
  * Imports planned files into a dataset: every byte of a file is read once, in order, hashed for the file's SHA-256, and goes into tensors or opaque
- * runs. The dataset changes with the last entry only, so that an import lands as a whole or not at all.
+ * runs; tensors that are no byte range of the file come after that. The dataset changes with the last entry only, so that an import lands as a whole
+ * or not at all.
  */
 import {
   AlreadyExistsError,
   byteLength,
   CancelledError,
-  createSha256,
+  checkPatterns,
   dtypeOfCode,
+  NotFoundError,
   type Preset,
   UsageError,
 } from "@tensorcask/codec";
-import type { StoredTensor } from "../catalog/catalog.ts";
+import type { DatasetRow, StoredTensor } from "../catalog/catalog.ts";
 import { checkDatasetName } from "../files/paths.ts";
-import type { FilePlan, OpenSource } from "../model/plan.ts";
+import { AS_STORED } from "../model/part-layout.ts";
+import { type FilePlan, opaquePlan } from "../model/plan.ts";
 import type { StoreContext } from "./context.ts";
 import { tensorFootprint } from "./footprint.ts";
 import { type Draft, Ingest } from "./ingest.ts";
-import { SequentialReader } from "./sequential-reader.ts";
-import type { TensorBytes } from "./tensor-bytes.ts";
+import { derivedBytes, type FileDraft, ingestFile, UnreadableTensorError } from "./ingest-file.ts";
+import type { ParentDataset } from "./sibling-finder.ts";
 import type { ImportOptions, ImportResult } from "./types.ts";
 import type { DatasetRef, Intent, PendingFile } from "./write-set.ts";
 import { StaleReferenceError } from "./write-set.ts";
@@ -26,13 +29,8 @@ import { StaleReferenceError } from "./write-set.ts";
 /** gc or another import can take what this one refers to; that it happens more often in a row means something else is wrong. */
 const TRIES = 3;
 
-/** A file whose bytes are in the pipeline; its tensors are known once the ingest is finished. */
-interface FileDraft {
-  readonly plan: FilePlan;
-  readonly sha256: Uint8Array;
-  readonly parts: readonly Draft[];
-  readonly records: readonly { readonly name: string; readonly draft: Draft }[];
-}
+/** Names of stored records are looked up in slices of this many. */
+const NAMES_AT_ONCE = 1000;
 
 /** Imports files and folders. Throws `InvalidFileError`, `UsageError`, `StorageError`; nothing is changed then. */
 export async function importFiles(
@@ -45,31 +43,39 @@ export async function importFiles(
   if (paths.length === 0) throw new UsageError("paths", "no file to import was given");
   const asked = options.preset === undefined ? undefined : context.preset(options.preset);
   const started = performance.now();
-  const { userFiles, directory, planInputs, inMemory } = context.parts;
-  const planned = await planInputs(userFiles, paths, {
+  const { userFiles, directory, formats, inMemory } = context.parts;
+  const planned = await formats.planInputs(userFiles, paths, {
     ...(options.opaque !== undefined && { opaque: options.opaque }),
     ...(options.signal !== undefined && { signal: options.signal }),
     exclude: inMemory ? [] : [directory],
   });
   if (planned.files.length === 0)
     throw new UsageError("paths", `there is no file to import in ${paths.join(", ")}`);
-  for (let left = TRIES; ; left--) {
+  const keptOpaque = [...planned.keptOpaque];
+  let plans = planned.files;
+  for (let left = TRIES; ; ) {
     try {
-      const done = await importPlanned(context, planned.files, asked, options);
+      const done = await importPlanned(context, plans, asked, options);
       const seconds = (performance.now() - started) / 1000;
       const skipped = [
         ...planned.skipped,
-        ...planned.keptOpaque.map(({ path, reason }) => ({
-          path,
-          reason: `kept as opaque bytes: ${reason}`,
-        })),
+        ...keptOpaque.map(({ path, reason }) => ({ path, reason: `kept as opaque bytes: ${reason}` })),
       ];
       return { ...done, seconds, skipped };
     } catch (error) {
+      if (error instanceof UnreadableTensorError) {
+        const { plan: broken, reason } = error;
+        if (options.opaque !== true) throw reason;
+        // Half a tensor is in the pipeline, so all files are taken in once more; what was staged is found again.
+        keptOpaque.push({ path: broken.path, reason: reason.message });
+        plans = plans.map((plan) => (plan === broken ? opaquePlan(plan) : plan));
+        continue;
+      }
       const again =
         error instanceof StaleReferenceError ||
         (error instanceof AlreadyExistsError && error.kind === "dataset");
-      if (!again || left === 1) throw error;
+      left -= 1;
+      if (!again || left === 0) throw error;
     }
   }
 }
@@ -83,19 +89,27 @@ async function importPlanned(
   const { catalog } = context;
   const row = catalog.dataset(options.dataset);
   const preset = asked ?? context.preset(row?.preset ?? context.storePreset);
+  if (preset.policy !== undefined) checkPatterns(preset.policy, tensorNames(context, plans, row));
   const ref: DatasetRef = { id: row?.dataset ?? 0, name: options.dataset };
-  const ingest = new Ingest(context, options.signal);
+  const ingest = new Ingest(context, options.signal, {
+    siblings: options.siblings,
+    parent: parentOf(context, options.parent),
+  });
   try {
-    const total = plans.reduce((sum, plan) => sum + plan.bytes, 0);
+    const total = plans.reduce((sum, plan) => sum + plan.bytes + derivedBytes(plan), 0);
+    const check = (): void => {
+      if (options.signal?.aborted) throw new CancelledError("the import", { cause: options.signal.reason });
+    };
     let before = 0;
     const drafts: FileDraft[] = [];
     for (const plan of plans) {
       const report = (bytes: number): void => {
-        if (options.signal?.aborted) throw new CancelledError("the import", { cause: options.signal.reason });
+        check();
         options.onProgress?.({ phase: "import", done: before + bytes, total, item: plan.path });
       };
-      drafts.push(await ingestFile(ingest, plan, preset, report));
-      before += plan.bytes;
+      const { layoutBlockBytes } = context.parts;
+      drafts.push(await ingestFile(ingest, plan, preset, { layoutBlockBytes, check, report }));
+      before += plan.bytes + derivedBytes(plan);
     }
     await ingest.finish();
     const pending = drafts.map((draft) => pendingFile(draft, context));
@@ -131,57 +145,47 @@ async function importPlanned(
   }
 }
 
-async function ingestFile(
-  ingest: Ingest,
-  plan: FilePlan,
-  preset: Preset,
-  report: (bytes: number) => void,
-): Promise<FileDraft> {
-  const source = await plan.source();
-  try {
-    const hash = createSha256();
-    const reader = new SequentialReader(source, (bytes, end) => {
-      hash.update(bytes);
-      report(end);
-    });
-    const parts: Draft[] = [];
-    const records: { name: string; draft: Draft }[] = [];
-    for (const part of plan.parts) {
-      const bytes = partBytes(reader, source, part.offset);
-      if (part.kind === "literal") {
-        parts.push(await ingest.content(bytes.first, part.bytes, preset.codec));
-        continue;
-      }
-      const draft = await ingest.tensor(bytes, part.dtype, part.shape, preset);
-      parts.push(draft);
-      records.push({ name: part.name, draft });
-    }
-    return { plan, sha256: hash.digest(), parts, records };
-  } finally {
-    await source.close();
+/** Names that a policy may be meant for: of the tensors in the files, then of those that the dataset has. */
+function* tensorNames(
+  { catalog }: StoreContext,
+  plans: readonly FilePlan[],
+  row: DatasetRow | undefined,
+): Generator<string, void, void> {
+  for (const { parts, derived = [] } of plans) {
+    for (const part of parts) if (part.kind !== "literal") yield part.name;
+    for (const { name } of derived) yield name;
+  }
+  if (row === undefined) return;
+  const query = { dataset: row.dataset, version: row.version };
+  for (let last: Uint8Array | undefined; ; ) {
+    const page = catalog.page(query, last, NAMES_AT_ONCE);
+    for (const { name } of page) if (name !== undefined) yield name;
+    if (page.length < NAMES_AT_ONCE) return;
+    last = page.at(-1)!.id;
   }
 }
 
-/** One part of a file: the first pass goes through the reader that hashes the file, later ones do not. */
-function partBytes(reader: SequentialReader, source: OpenSource, start: number): TensorBytes {
-  return {
-    first: (into, offset) => reader.read(into, start + offset),
-    again: (into, offset) => source.read(into, start + offset),
-  };
+/** The current version of the dataset that the files were made from. */
+function parentOf({ catalog }: StoreContext, name: string | undefined): ParentDataset | undefined {
+  if (name === undefined) return undefined;
+  const row = catalog.dataset(name);
+  if (row === undefined) throw new NotFoundError("dataset", name, "it was named as the parent");
+  return { dataset: row.dataset, version: row.version };
 }
 
 function pendingFile(draft: FileDraft, context: StoreContext): PendingFile {
-  const { plan, sha256, parts, records } = draft;
+  const { plan, sha256, parts, layouts, records } = draft;
   return {
     path: plan.path,
     format: plan.format,
     bytes: plan.bytes,
     sha256,
     parts: parts.map((part) => part.tensor!),
-    records: records.map(({ name, draft: { tensor } }) => ({
+    ...(layouts.some((layout) => layout !== AS_STORED) && { layouts }),
+    records: records.map(({ name, metadata, draft: { tensor } }) => ({
       id: context.ids.next(),
       name,
-      metadata: undefined,
+      metadata,
       tensor: tensor!,
     })),
   };
@@ -200,14 +204,19 @@ function describe(
   const records = drafts.flatMap((draft) => draft.records);
   const shared = records.filter(({ draft }) => draft.shared);
   const originalBytes = pending.reduce((sum, file) => sum + file.bytes, 0);
-  const tensors = new Set(pending.flatMap((file) => file.parts.map((part) => part.id)));
+  const tensors = new Set<number>();
+  for (const { parts, records: own } of pending) {
+    for (const { id } of parts) tensors.add(id);
+    for (const { tensor } of own) tensors.add(tensor.id);
+  }
   const storedBytes = tensorFootprint(context.catalog, tensors);
   // Of tensors that the store had already, only the catalog knows how they are stored.
   const stored = new Map(context.catalog.tensors(tensors).map((tensor) => [tensor.id, tensor]));
   const storedOf = ({ tensor }: Draft): StoredTensor | undefined => stored.get(tensor!.id);
   const notes = records.flatMap(({ name, draft }) => {
-    const note = preset.lossless ? undefined : storedOf(draft)?.note;
-    return note === undefined ? [] : [{ tensor: name, note }];
+    const { quantization, note } = storedOf(draft) ?? {};
+    if (preset.lossless || quantization !== undefined || note === undefined) return [];
+    return [{ tensor: name, note }];
   });
   return {
     dataset: ref.name,
@@ -216,12 +225,17 @@ function describe(
     files: pending.length,
     tensors: records.length,
     originalBytes,
+    derivedTensors: drafts.reduce((sum, { plan }) => sum + (plan.derived?.length ?? 0), 0),
+    derivedBytes: drafts.reduce((sum, { plan }) => sum + derivedBytes(plan), 0),
     storedBytes,
     newBytes: ingest.stagedBytes + lastBytes,
     ratio: storedBytes === 0 ? null : originalBytes / storedBytes,
     tensorsShared: shared.length,
     bytesShared: shared.reduce((sum, { draft }) => sum + draft.sourceBytes, 0),
     chunksShared: ingest.chunksShared,
+    chunksAsDifferences: ingest.differences.chunks,
+    differenceRawBytes: ingest.differences.rawBytes,
+    differenceBytes: ingest.differences.frameBytes,
     lossyBytesSaved: lossyBytesSaved(stored.values()),
     quantized: records.filter(({ draft }) => storedOf(draft)?.quantization !== undefined).length,
     notes,

@@ -11,15 +11,17 @@ import {
   dtypeOf,
   elementCount,
   type Preset,
-  quantizerOf,
   sha256,
   sourceHash,
   tensorKey,
 } from "@tensorcask/codec";
 import { ArrayFeeder } from "./array-feeder.ts";
-import { ChunkPipeline, type PipelineContext } from "./chunk-pipeline.ts";
+import { ChunkPipeline, type Differences, type PipelineContext } from "./chunk-pipeline.ts";
+import { ContentFinder } from "./content-finder.ts";
 import { hashKey, type OwnPack, type PendingArray, type PendingTensor } from "./pending.ts";
-import { quantizeTensor, scanTensor } from "./quantized-ingest.ts";
+import { quantizedKey, quantizeTensor } from "./quantized-ingest.ts";
+import { chooseStoredAs } from "./quantizer-choice.ts";
+import { SiblingFinder, type SiblingOptions, type TensorSiblings } from "./sibling-finder.ts";
 import { SmallArrays } from "./small-arrays.ts";
 import { concatenate, type KeptChunks, type ReadBytes, type TensorBytes } from "./tensor-bytes.ts";
 import type { CommitResult } from "./write-set.ts";
@@ -54,6 +56,16 @@ interface OpenDraft extends Draft {
   readonly hashes: Uint8Array[];
   readonly array: PendingArray;
   readonly note: string | undefined;
+  /** What its chunks are coded against, and its sketch. */
+  siblings: TensorSiblings | undefined;
+}
+
+/** What may be known of a tensor that is taken in without loss. */
+interface ExactOptions {
+  readonly name?: string | undefined;
+  /** Why a quantizer refused it. */
+  readonly note?: string | undefined;
+  readonly kept?: KeptChunks | undefined;
 }
 
 export class Ingest {
@@ -61,6 +73,8 @@ export class Ingest {
   readonly #pipeline: ChunkPipeline;
   readonly #feeder: ArrayFeeder;
   readonly #small: SmallArrays;
+  readonly #siblings: SiblingFinder;
+  readonly #contents: ContentFinder;
   readonly #signal: AbortSignal | undefined;
   readonly #open: OpenDraft[] = [];
   /** Bytes of small arrays in open drafts. */
@@ -74,11 +88,13 @@ export class Ingest {
   /** What the last commit is to release from the state of being staged. */
   readonly stagedFirsts: number[] = [];
 
-  constructor(context: IngestContext, signal?: AbortSignal) {
+  constructor(context: IngestContext, signal?: AbortSignal, siblings?: SiblingOptions) {
     this.#context = context;
     this.#pipeline = new ChunkPipeline(context, signal);
     this.#feeder = new ArrayFeeder(this.#pipeline, context.chunkElements);
     this.#small = new SmallArrays(this.#pipeline);
+    this.#siblings = new SiblingFinder(context.catalog, siblings);
+    this.#contents = new ContentFinder(context.catalog, siblings?.siblings !== false);
     this.#signal = signal;
   }
 
@@ -92,32 +108,45 @@ export class Ingest {
     return this.#chunksShared;
   }
 
-  /** Takes in one tensor under a preset. */
-  tensor(bytes: TensorBytes, dtype: DType, shape: readonly number[], preset: Preset): Promise<Draft> {
-    return this.#inTurn(() => this.#tensor(bytes, dtype, shape, preset));
+  /** New chunks that are stored as differences to others. */
+  get differences(): Differences {
+    return this.#pipeline.differences;
   }
 
-  async #tensor(bytes: TensorBytes, dtype: DType, shape: readonly number[], preset: Preset): Promise<Draft> {
+  /** Takes in one tensor under a preset. `name`: for the preset's policy, and where to look for what it may be coded against. */
+  tensor(
+    bytes: TensorBytes,
+    dtype: DType,
+    shape: readonly number[],
+    preset: Preset,
+    name?: string,
+  ): Promise<Draft> {
+    return this.#inTurn(() => this.#tensor(bytes, dtype, shape, preset, name));
+  }
+
+  async #tensor(
+    bytes: TensorBytes,
+    dtype: DType,
+    shape: readonly number[],
+    preset: Preset,
+    name: string | undefined,
+  ): Promise<Draft> {
     await this.#begin();
-    const { quantizer } = preset;
-    if (quantizer === undefined || elementCount(shape) === 0 || !quantizerOf(quantizer.id).accepts(dtype)) {
-      return this.#exact(bytes.first, dtype, shape, preset.codec, undefined, undefined);
-    }
-    const scanned = await scanTensor(
-      bytes,
-      dtype,
-      shape,
-      quantizer,
-      this.#context.chunkElements,
-      this.#signal,
-    );
-    const { plan, key } = scanned;
+    const { codec: policy } = preset;
+    if (elementCount(shape) === 0) return this.#exact(bytes.first, dtype, shape, policy, { name });
+    const { chunkElements } = this.#context;
+    const chosen = await chooseStoredAs(bytes, { dtype, shape, name }, preset, chunkElements, this.#signal);
+    if (chosen.scanned === undefined)
+      return this.#exact(chosen.read, dtype, shape, policy, { name, note: chosen.note });
+    const { scanned, reason: note } = chosen;
+    const { plan } = scanned;
     if ("refused" in plan)
-      return this.#exact(scanned.read, dtype, shape, preset.codec, plan.refused, undefined);
+      return this.#exact(scanned.read, dtype, shape, policy, { name, note: plan.refused });
     const sourceBytes = byteLength(dtype, shape);
+    const key = quantizedKey(scanned, note);
     const known = this.#known(key, dtype, shape, "elements");
     if (known !== undefined) return { sourceBytes, tensor: known, shared: true };
-    const tensor = await quantizeTensor(scanned, plan, preset, this.#feeder);
+    const tensor = await quantizeTensor(scanned, plan, { key, policy, note }, this.#feeder);
     this.#add(tensor);
     return { sourceBytes, tensor, shared: false };
   }
@@ -132,7 +161,7 @@ export class Ingest {
   ): Promise<Draft> {
     return this.#inTurn(async () => {
       await this.#begin();
-      return this.#exact(read, dtype, shape, policy, undefined, kept);
+      return this.#exact(read, dtype, shape, policy, { kept });
     });
   }
 
@@ -145,7 +174,11 @@ export class Ingest {
     await this.#begin();
     const draft = this.#draft(dtypeOf("uint8"), [bytes], "content", policy, undefined);
     if (bytes < BUNDLED_BELOW_BYTES) await this.#readSmall(draft, read);
-    else await this.#feeder.content(draft.array, bytes, read, policy, draft.hashes);
+    else {
+      const { array, hashes } = draft;
+      const siblings = this.#contents.begin(array, policy);
+      await this.#feeder.content(array, bytes, read, policy, hashes, siblings);
+    }
     return draft;
   }
 
@@ -215,6 +248,7 @@ export class Ingest {
       hashes: [],
       array: { role: "values", dtype: dtype.code, shape, place: { chunks: [] } },
       note,
+      siblings: undefined,
       tensor: undefined,
       shared: false,
     };
@@ -227,12 +261,17 @@ export class Ingest {
     dtype: DType,
     shape: readonly number[],
     policy: CodecPolicy,
-    note: string | undefined,
-    kept: KeptChunks | undefined,
+    { name, note, kept }: ExactOptions,
   ): Promise<Draft> {
     const draft = this.#draft(dtype, shape, "elements", policy, note);
-    if (draft.sourceBytes < BUNDLED_BELOW_BYTES) await this.#readSmall(draft, read);
-    else await this.#feeder.elements(draft.array, { dtype, shape, read, kept }, policy, draft.hashes);
+    if (draft.sourceBytes < BUNDLED_BELOW_BYTES) {
+      await this.#readSmall(draft, read);
+      return draft;
+    }
+    const { array, hashes } = draft;
+    const siblings = this.#siblings.begin({ dtype, shape, name, policy, array, sketch: kept?.sketch });
+    draft.siblings = siblings;
+    await this.#feeder.elements(array, { dtype, shape, read, kept, siblings }, policy, hashes);
     return draft;
   }
 
@@ -254,7 +293,7 @@ export class Ingest {
     const keys = drafts.map((draft) => this.#keyOf(draft));
     const stored = this.#context.catalog.resolveTensors(keys);
     for (const [index, draft] of drafts.entries()) {
-      const { dtype, shape, geometry, policy, note, array } = draft;
+      const { dtype, shape, geometry, policy, note, array, siblings } = draft;
       const key = keys[index]!;
       const id = stored[index];
       const known =
@@ -268,6 +307,7 @@ export class Ingest {
         quantization: undefined,
         note,
         arrays: [array],
+        sketch: siblings?.sketch,
         policy,
         id: 0,
       };

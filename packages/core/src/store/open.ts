@@ -27,8 +27,9 @@ import { FilePackStorage } from "../pack/pack-storage.ts";
 import { WorkerPool } from "../workers/pool.ts";
 import { ChunkReader } from "./chunk-reader.ts";
 import { Committer } from "./committer.ts";
-import { type PlanInputs, StoreContext, type StoreParts } from "./context.ts";
+import { type Formats, StoreContext, type StoreParts } from "./context.ts";
 import { CATALOG_NAME, JOURNAL_NAME, PACKS_NAME, RESERVE_NAME } from "./layout.ts";
+import { LAYOUT_BLOCK_BYTES } from "./layout-blocks.ts";
 import { createMarker, type Marker, readMarker } from "./marker.ts";
 import { checkOptionNames } from "./option-names.ts";
 import { catchUp } from "./recovery.ts";
@@ -58,8 +59,16 @@ const OPTION_NAMES: readonly string[] = [
   "fileSystem",
 ];
 
-/** Opens a store, or creates it. `":memory:"` keeps everything in memory. `planInputs` brings the formats. */
-export async function open(directory: string, options: OpenOptions, planInputs: PlanInputs): Promise<Store> {
+/**
+ * Opens a store, or creates it. `":memory:"` keeps everything in memory. Tests make `layoutBlockBytes` small
+ * (at least 16).
+ */
+export async function open(
+  directory: string,
+  options: OpenOptions,
+  formats: Formats,
+  layoutBlockBytes: number = LAYOUT_BLOCK_BYTES,
+): Promise<Store> {
   checkOptions(options);
   await ready();
   const inMemory = directory === ":memory:";
@@ -99,7 +108,8 @@ export async function open(directory: string, options: OpenOptions, planInputs: 
     pool,
     reader,
     committer,
-    planInputs,
+    formats,
+    layoutBlockBytes,
   });
   try {
     await recover(context, options);

@@ -17,6 +17,15 @@ export interface OwnPack {
   readonly name: string;
   /** Chunks in the order of their frames. */
   readonly chunks: PendingChunk[];
+  /** Reads back what was written, sealed or not. Resolves to false when the pack is gone. */
+  read(offset: number, into: Uint8Array): Promise<boolean>;
+}
+
+/** A chunk that another one is coded against. */
+export interface PendingSibling {
+  readonly ref: ChunkRef;
+  /** Its SHA-256. */
+  readonly hash: Uint8Array;
 }
 
 /** A chunk that was not in the catalog when it was looked up. */
@@ -27,6 +36,10 @@ export interface PendingChunk {
   frame: FramePlace | undefined;
   frameBytes: number;
   chain: readonly number[];
+  /** What the frame is coded against, if it is. */
+  sibling: PendingSibling | undefined;
+  /** What finds it when others resemble it; chunks of opaque bytes only. */
+  readonly features?: Int32Array | undefined;
   /** Set when committed; 0 before. */
   id: number;
 }
@@ -55,6 +68,8 @@ export interface PendingTensor {
   readonly quantization: QuantizationFacts | undefined;
   readonly note: string | undefined;
   readonly arrays: readonly PendingArray[];
+  /** What finds it when others resemble it; undefined for most. */
+  readonly sketch?: Uint8Array | undefined;
   /** How its small arrays are to be coded. */
   readonly policy: CodecPolicy;
   /** Id of the stored tensor; 0 until it is known or committed. */
@@ -72,6 +87,6 @@ export function chunkId(ref: ChunkRef): number {
 }
 
 /** A chunk's SHA-256 and length for a chunk that will get its frame later. */
-export function newPendingChunk(hash: Uint8Array, rawBytes: number): PendingChunk {
-  return { hash, rawBytes, frame: undefined, frameBytes: 0, chain: [], id: 0 };
+export function newPendingChunk(hash: Uint8Array, rawBytes: number, features?: Int32Array): PendingChunk {
+  return { hash, rawBytes, frame: undefined, frameBytes: 0, chain: [], sibling: undefined, features, id: 0 };
 }

@@ -5,16 +5,19 @@
 import {
   BUNDLED_BELOW_BYTES,
   byteLength,
+  bytesOfElements,
   CancelledError,
   type CodecPolicy,
   type DType,
   ElementGeometry,
-  type Preset,
+  type PresetQuantizer,
+  type QuantizationError,
   type QuantizePlan,
   quantizerOf,
   sha256,
   sourceHash,
   tensorKey,
+  ValuesGeometry,
 } from "@tensorcask/codec";
 import type { ArrayFeeder } from "./array-feeder.ts";
 import type { PendingArray, PendingTensor } from "./pending.ts";
@@ -27,13 +30,23 @@ const KEPT_BETWEEN_PASSES_BYTES = 8 * 1024 * 1024;
 export interface ScannedTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
-  readonly geometry: ElementGeometry;
+  readonly chunkElements: number;
+  readonly quantizer: PresetQuantizer;
   /** Its bytes, for the second pass. */
   readonly read: ReadBytes;
   /** What the quantizer plans, or why it refuses. */
   readonly plan: QuantizePlan | { readonly refused: string };
-  /** The key of the result, when the quantizer does not refuse. */
+  readonly sourceHash: Uint8Array;
+  /** The error, where it was measured ahead of the second pass. */
+  readonly error?: QuantizationError;
+}
+
+/** How a quantized tensor is stored. */
+export interface QuantizedAs {
   readonly key: Uint8Array;
+  readonly policy: CodecPolicy;
+  /** Why this quantizer; undefined where the preset has no other. */
+  readonly note: string | undefined;
 }
 
 /** The first pass. */
@@ -41,10 +54,11 @@ export async function scanTensor(
   bytes: TensorBytes,
   dtype: DType,
   shape: readonly number[],
-  { id, parameters }: NonNullable<Preset["quantizer"]>,
+  quantizer: PresetQuantizer,
   chunkElements: number,
   signal?: AbortSignal,
 ): Promise<ScannedTensor> {
+  const { id, parameters } = quantizer;
   const scan = quantizerOf(id).begin({ dtype, shape }, parameters);
   const total = byteLength(dtype, shape);
   const geometry = new ElementGeometry(dtype, shape, chunkElements);
@@ -59,76 +73,115 @@ export async function scanTensor(
     hashes.push(sha256(view));
     scan.push(view, geometry.first(chunk));
   }
-  const source = sourceHash(concatenate(hashes));
   return {
     dtype,
     shape,
-    geometry,
+    chunkElements,
+    quantizer,
     read: kept === undefined ? bytes.again : bytesInMemory(kept).again,
     plan: scan.finish(),
-    key: tensorKey({
-      sourceHash: source,
-      dtype,
-      shape,
-      geometry: "elements",
-      chunkElements,
-      quantizer: { id, parameters },
-    }),
+    sourceHash: sourceHash(concatenate(hashes)),
   };
+}
+
+/**
+ * The key of the result. The same tensor that was quantized so for another reason is a tensor of its own, since it says why; its chunks are the same.
+ *
+ * @param note why this quantizer was chosen
+ */
+export function quantizedKey(
+  { dtype, shape, chunkElements, quantizer: { id, parameters }, sourceHash }: ScannedTensor,
+  note: string | undefined,
+): Uint8Array {
+  const quantizer = { id, parameters, ...(note !== undefined && { note }) };
+  return tensorKey({ sourceHash, dtype, shape, geometry: "elements", chunkElements, quantizer });
+}
+
+/** What the second pass would lose: it is made, and nothing is kept of it but the error. */
+export async function measureError(
+  { dtype, shape, chunkElements, read }: ScannedTensor,
+  plan: QuantizePlan,
+  signal?: AbortSignal,
+): Promise<QuantizationError> {
+  const values = plan.arrays.find(({ role }) => role === "values")!;
+  const geometry = new ValuesGeometry(values, shape, chunkElements);
+  const encode = chunkEncoder(dtype, geometry, read, plan);
+  for (let chunk = 0; chunk < geometry.chunkCount; chunk++) {
+    if (signal?.aborted) throw new CancelledError("the operation", { cause: signal.reason });
+    await encode(chunk);
+  }
+  return plan.error();
 }
 
 /** The second pass. */
 export async function quantizeTensor(
-  { dtype, shape, geometry, read, key }: ScannedTensor,
+  { dtype, shape, chunkElements, quantizer, read, error }: ScannedTensor,
   plan: QuantizePlan,
-  preset: Preset,
+  { key, policy, note }: QuantizedAs,
   feeder: ArrayFeeder,
 ): Promise<PendingTensor> {
-  const { id, parameters } = preset.quantizer!;
   const arrays: PendingArray[] = [];
   for (const { role, dtype: arrayDType, shape: arrayShape } of plan.arrays) {
     const array: PendingArray = { role, dtype: arrayDType.code, shape: arrayShape, place: { chunks: [] } };
     arrays.push(array);
-    if (role === "values") await feedValues(array, arrayDType, geometry, read, plan, preset.codec, feeder);
-    else await feedSide(array, arrayDType, plan.side[role]!, preset.codec, feeder);
+    if (role === "values") {
+      const geometry = new ValuesGeometry({ dtype: arrayDType, shape: arrayShape }, shape, chunkElements);
+      await feedValues(array, arrayDType, dtype, geometry, read, plan, policy, feeder);
+    } else await feedSide(array, arrayDType, plan.side[role]!, policy, feeder);
   }
   return {
     key,
     dtype: dtype.code,
     shape,
     geometry: "elements",
-    quantization: { quantizer: id, parameters, error: plan.error(), bitsPerWeight: plan.bitsPerWeight },
-    note: undefined,
+    quantization: {
+      quantizer: quantizer.id,
+      parameters: quantizer.parameters,
+      error: error ?? plan.error(),
+      bitsPerWeight: plan.bitsPerWeight,
+    },
+    note,
     arrays,
-    policy: preset.codec,
+    policy,
     id: 0,
   };
 }
 
-/** Values have the source's shape, so their chunks cover the same elements. */
+/** Values are cut by their own dtype and shape; each chunk is made of the source elements that it covers. */
 async function feedValues(
   array: PendingArray,
   dtype: DType,
-  source: ElementGeometry,
+  sourceDType: DType,
+  geometry: ValuesGeometry,
   read: ReadBytes,
   plan: QuantizePlan,
   policy: CodecPolicy,
   feeder: ArrayFeeder,
 ): Promise<void> {
-  const buffer = new Uint8Array(largestChunk(source));
-  const encode = async (chunk: number): Promise<Uint8Array> => {
-    const { start, end } = source.byteRange(chunk);
-    const view = buffer.subarray(0, end - start);
-    await read(view, start);
-    return plan.encode(view, source.first(chunk));
-  };
+  const encode = chunkEncoder(sourceDType, geometry, read, plan);
   if (byteLength(dtype, array.shape) >= BUNDLED_BELOW_BYTES) {
-    await feeder.made(array, dtype, source.chunkCount, encode, policy);
+    await feeder.made(array, dtype, geometry.chunkCount, encode, policy);
     return;
   }
   const parts: Uint8Array[] = [];
-  for (let chunk = 0; chunk < source.chunkCount; chunk++) parts.push((await encode(chunk)).slice());
+  for (let chunk = 0; chunk < geometry.chunkCount; chunk++) parts.push((await encode(chunk)).slice());
   array.place = { small: concatenate(parts) };
+}
+
+/** Quantizes the elements of one chunk of `values`; one at a time. */
+function chunkEncoder(
+  sourceDType: DType,
+  geometry: ValuesGeometry,
+  read: ReadBytes,
+  plan: QuantizePlan,
+): (chunk: number) => Promise<Uint8Array> {
+  const buffer = new Uint8Array(bytesOfElements(sourceDType, geometry.count(0)));
+  return async (chunk) => {
+    const first = geometry.first(chunk);
+    const view = buffer.subarray(0, bytesOfElements(sourceDType, geometry.count(chunk)));
+    await read(view, bytesOfElements(sourceDType, first));
+    return plan.encode(view, first);
+  };
 }
 
 async function feedSide(

@@ -161,7 +161,7 @@ function resolveInDataset(
       const change = changeOf(dataset, builder, note);
       const old = catalog.file(id, dataset.version, intent.file.path);
       if (old !== undefined) change.filesRemoved.push(old.file);
-      const { path, format, bytes, sha256, parts, records } = intent.file;
+      const { path, format, bytes, sha256, parts, layouts, records } = intent.file;
       const file = builder.nextFile();
       change.filesAdded.push({
         file,
@@ -170,6 +170,7 @@ function resolveInDataset(
         bytes,
         sha256,
         parts: parts.map((part) => builder.tensor(part)),
+        ...(layouts !== undefined && { layouts }),
       });
       for (const record of records) {
         checkRecord(dataset.schema, record.tensor, record.metadata, `${path}#${record.name}`);

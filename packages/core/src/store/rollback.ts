@@ -19,8 +19,16 @@ export function rollback(
   for (const row of back.filesAdded) {
     const file = builder.nextFile();
     files.set(row.file, file);
-    const { path, format, bytes, sha256, parts } = row;
-    change.filesAdded.push({ file, path, format, bytes, sha256, parts });
+    const { path, format, bytes, sha256, parts, layouts } = row;
+    change.filesAdded.push({
+      file,
+      path,
+      format,
+      bytes,
+      sha256,
+      parts,
+      ...(layouts !== undefined && { layouts }),
+    });
   }
   for (const row of back.added) change.added.push(again(row, files.get(row.file) ?? row.file));
 }

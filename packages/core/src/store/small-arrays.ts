@@ -2,7 +2,7 @@
 
 import { Bundler, type ClosedBundle } from "./bundler.ts";
 import type { ChunkPipeline } from "./chunk-pipeline.ts";
-import type { PendingTensor } from "./pending.ts";
+import type { ChunkRef, PendingTensor } from "./pending.ts";
 
 /** Small arrays wait in memory for their bundles; beyond this they are bundled without waiting for the rest. */
 const WAITING_BYTES = 4 * 1024 * 1024;
@@ -54,8 +54,9 @@ export class SmallArrays {
   async #feed({ bytes, dtype, policy, slots }: ClosedBundle): Promise<void> {
     const { view, start } = await this.#pipeline.reserve(bytes.length);
     view.set(bytes);
-    this.#pipeline.chunk(start, start + bytes.length, dtype, policy, (_hash, ref) => {
+    const sink = (_hash: Uint8Array, ref: ChunkRef): void => {
       for (const { array, offset } of slots) array.place = { bundle: ref, offset };
-    });
+    };
+    this.#pipeline.chunk({ start, end: start + bytes.length, dtype, policy, sink });
   }
 }

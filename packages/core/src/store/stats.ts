@@ -56,6 +56,7 @@ export async function storeStats(context: StoreContext): Promise<StoreStats> {
     chunks: usage.chunks,
     tensors: usage.tensors,
     datasets,
+    families: usage.families,
   };
 }
 
@@ -105,12 +106,15 @@ function statsOf(
     files: usage.files,
     version: row.version,
     originalBytes,
+    derivedBytes: usage.derivedBytes,
     storedBytes: amortizedBytes,
     exclusiveBytes: usage.exclusiveBytes,
     sharedBytes: usage.sharedBytes,
     amortizedBytes,
     standaloneBytes: usage.standaloneBytes,
     historyBytes: usage.historyBytes,
+    siblingChunks: usage.siblingChunks,
+    siblingBytes: usage.siblingBytes,
     ratio: originalBytes === 0 || amortizedBytes === 0 ? null : originalBytes / amortizedBytes,
     layers: layersOf(usage, quantization.tensors > 0),
     codecs: usage.chains.map(({ chain, chunks, rawBytes, frameBytes }) => ({
@@ -135,14 +139,17 @@ function isLossless(context: StoreContext, preset: string): boolean {
 
 /** Bytes before and after each layer, in the order of the way in. Each begins with what the one before left. */
 function layersOf(usage: DatasetUsage, quantized: boolean): LayerStats[] {
-  const { originalBytes, tensorBytes, arrayBytes, uniqueRawBytes, standaloneBytes, amortizedBytes } = usage;
+  const { originalBytes, derivedBytes, tensorBytes, arrayBytes } = usage;
+  const { uniqueRawBytes, standaloneBytes, amortizedBytes } = usage;
+  const allBytes = originalBytes + derivedBytes;
   const layer = (name: string, bytesBefore: number, bytesAfter: number): LayerStats => ({
     name,
     bytesBefore,
     bytesAfter,
   });
   return [
-    layer("tensor sharing", originalBytes, tensorBytes),
+    ...(derivedBytes > 0 ? [layer("tensors beside files", originalBytes, allBytes)] : []),
+    layer("tensor sharing", allBytes, tensorBytes),
     ...(quantized ? [layer("quantize", tensorBytes, arrayBytes)] : []),
     layer("chunk sharing", arrayBytes, uniqueRawBytes),
     layer("coding", uniqueRawBytes, standaloneBytes),

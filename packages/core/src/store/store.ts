@@ -15,9 +15,13 @@ import type { StoreContext } from "./context.ts";
 import { Dataset } from "./dataset.ts";
 import { createDatasetIntent } from "./dataset-options.ts";
 import type { DatasetView } from "./dataset-view.ts";
+import { diff } from "./diff.ts";
+import type { DiffOptions, DiffSummary, TensorDiff } from "./diff-types.ts";
 import { exportFiles, filesToExport } from "./export-files.ts";
 import { collectGarbage } from "./gc.ts";
 import { importFiles } from "./import-files.ts";
+import { optimize } from "./optimize.ts";
+import type { OptimizeOptions, OptimizeResult } from "./optimize-types.ts";
 import { prune } from "./prune.ts";
 import { rebuild } from "./rebuild.ts";
 import { datasetStats, storeStats } from "./stats.ts";
@@ -173,6 +177,20 @@ export class Store {
     return dataset === undefined ? storeStats(this.#context) : datasetStats(this.#context, dataset);
   }
 
+  /**
+   * Compares b with a, tensor by tensor: `dataset`, `dataset@version` or `dataset@tag` each. A tensor stands for the one of the same file and name, else
+   * for the one of the same name where that leaves no doubt. Yields the tensors of a with their counterparts, then those that only b has; what the
+   * iteration returns are totals. Reads nothing but the catalog unless `values` is set.
+   *
+   * @throws NotFoundError, VersionExpiredError, UsageError for unknown options, CancelledError; with `values` also DamageError
+   * @example
+   * for await (const { status, b, values } of store.diff("llm@v1", "llm", { values: true })) console.log(status, b?.address, values?.relativeL2);
+   */
+  diff(a: string, b: string, options: DiffOptions = {}): AsyncGenerator<TensorDiff, DiffSummary, void> {
+    this.#context.checkOpen();
+    return diff(this.#context, a, b, options);
+  }
+
   /** Checks everything that is stored; finds, does not mend. */
   async verify(options: VerifyOptions = {}): Promise<VerifyResult> {
     this.#context.checkOpen();
@@ -193,6 +211,20 @@ export class Store {
   async gc(options: GcOptions = {}): Promise<GcResult> {
     this.#context.checkWritable();
     return collectGarbage(this.#context, options);
+  }
+
+  /**
+   * Chooses anew which tensors are stored as differences to which, over all that resemble each other, where that is smaller. Nothing that is read
+   * changes. What a deleted dataset left, only because others are differences to it, is let go where that is smaller. The old frames are
+   * freed by `gc`.
+   *
+   * @throws NotFoundError for an unknown dataset, DamageError, CancelledError
+   * @example
+   * const { bytesBefore, bytesAfter } = await store.optimize({ dryRun: true });
+   */
+  async optimize(options: OptimizeOptions = {}): Promise<OptimizeResult> {
+    this.#context.checkWritable();
+    return optimize(this.#context, options);
   }
 
   /** Lets old versions expire; what any of the criteria keeps is kept. gc frees their bytes. */

@@ -22,6 +22,8 @@ export interface KeptChunks {
   readonly ids: readonly number[];
   readonly hashes: readonly Uint8Array[];
   readonly bytes: number;
+  /** Sketch of the stored tensor, whose first chunk is the first one here, too. */
+  readonly sketch?: Uint8Array | undefined;
 }
 
 export const NOTHING_KEPT: KeptChunks = { ids: [], hashes: [], bytes: 0 };

@@ -18,6 +18,7 @@ import {
   type SliceSpec,
   UsageError,
   unpackElements,
+  ValuesGeometry,
 } from "@tensorcask/codec";
 import type { StoredTensor } from "../catalog/catalog.ts";
 import type { ArrayFacts } from "../model/entry.ts";
@@ -83,6 +84,23 @@ export class TensorReader {
       out.set(bytes, offset);
     });
     return out;
+  }
+
+  /** The arrays as they are stored, not dequantized: their bytes, by role. */
+  async arrays(): Promise<
+    { role: ArrayFacts["role"]; dtype: DType; shape: readonly number[]; bytes: Uint8Array }[]
+  > {
+    const found = [];
+    for (const array of this.#tensor.arrays) {
+      const { role, dtype, shape } = array;
+      found.push({ role, dtype: knownDType(dtype), shape, bytes: await this.#wholeArray(array) });
+    }
+    return found;
+  }
+
+  /** Bytes of `count` elements from the one at `first`, in row-major order. */
+  async range(first: number, count: number): Promise<Uint8Array> {
+    return count === 0 ? new Uint8Array(0) : this.#copyRuns(Float64Array.of(first), count);
   }
 
   /** What a slice selects, and its shape. */
@@ -173,12 +191,16 @@ export class TensorReader {
     return whole ? out : packElements(out, bits);
   }
 
-  async #geometry(): Promise<ElementGeometry | SingleRange> {
+  async #geometry(): Promise<ElementGeometry | ValuesGeometry | SingleRange> {
     if (this.#tensor.geometry === "content")
       throw new UsageError("slice", "opaque bytes have no elements to slice");
-    const { place, dtype } = this.#array("values");
+    const { place, dtype: code, shape } = this.#array("values");
     if ("bundle" in place) return new SingleRange(this.elements);
-    return new ElementGeometry(knownDType(dtype), this.shape, this.#chunkElements);
+    const dtype = knownDType(code);
+    // Blocks that were given as blocks are elements themselves.
+    if (this.#tensor.quantization === undefined)
+      return new ElementGeometry(dtype, this.shape, this.#chunkElements);
+    return new ValuesGeometry({ dtype, shape }, this.shape, this.#chunkElements);
   }
 
   #array(role: ArrayFacts["role"]): ArrayFacts {

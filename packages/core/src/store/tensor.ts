@@ -2,6 +2,8 @@
 import {
   type DType,
   type DTypeName,
+  dequantizeBlocks,
+  dequantizedShape,
   dtypeOf,
   fromFloat32,
   type TypedArray,
@@ -9,6 +11,7 @@ import {
   typedArrayOf,
   UsageError,
 } from "@tensorcask/codec";
+import type { QuantizationFacts } from "../model/entry.ts";
 import type { ReadOptions } from "./types.ts";
 
 /** `{ dtype, shape, data }`; `dims` and `type` make it usable where an onnxruntime tensor is. The data is the caller's own. */
@@ -40,7 +43,19 @@ export class Tensor {
   }
 }
 
-/** A tensor of source bytes, converted if asked. Throws `UsageError` for conversions that make no sense. */
+/** The arrays that a tensor is stored as, for those who compute on quantized numbers; docs/format.md, section 7, says what they mean. */
+export interface StoredArrays {
+  /** With its parameters and error; undefined where the tensor is stored exactly, as `values`. */
+  readonly quantization: QuantizationFacts | undefined;
+  readonly values: Tensor;
+  readonly scales?: Tensor;
+  readonly zeros?: Tensor;
+}
+
+/**
+ * A tensor of source bytes, converted if asked. Blocks are dequantized then: the last axis counts values, not blocks. Throws `UsageError`
+ * for conversions that make no sense.
+ */
 export function tensorOf(
   dtype: DType,
   shape: readonly number[],
@@ -53,8 +68,9 @@ export function tensorOf(
     throw new UsageError("as", `as ${JSON.stringify(as)} is not known; float32 and float16 are`);
   }
   const elements = shape.reduce((product, length) => product * length, 1);
-  const values = toFloat32(dtype, bytes, elements);
-  if (as === "float32") return new Tensor("float32", shape, values);
+  const values = dtype.kind === "block" ? dequantizeBlocks(dtype, bytes) : toFloat32(dtype, bytes, elements);
+  const valueShape = dequantizedShape(dtype, shape);
+  if (as === "float32") return new Tensor("float32", valueShape, values);
   const half = dtypeOf("float16");
-  return new Tensor("float16", shape, typedArrayOf(half, fromFloat32(values, "float16")));
+  return new Tensor("float16", valueShape, typedArrayOf(half, fromFloat32(values, "float16")));
 }

@@ -62,8 +62,14 @@ class WriteLog {
   }
 
   /** Takes in a tensor, and keeps no memory of the pool for the next one: the transaction may read in between. */
-  async take(bytes: Uint8Array, dtype: DType, shape: readonly number[], preset: Preset): Promise<Draft> {
-    const draft = await this.ingest.tensor(bytesInMemory(bytes), dtype, shape, preset);
+  async take(
+    bytes: Uint8Array,
+    dtype: DType,
+    shape: readonly number[],
+    preset: Preset,
+    name: string | undefined,
+  ): Promise<Draft> {
+    const draft = await this.ingest.tensor(bytesInMemory(bytes), dtype, shape, preset, name);
     await this.ingest.flush();
     return draft;
   }
@@ -155,8 +161,8 @@ export class TransactionDataset {
     const metadata = options.metadata === undefined ? {} : checkMetadata(options.metadata);
     const preset = this.#log.context.preset(options.preset ?? this.#presetName());
     const id = this.#log.context.ids.next();
-    const draft = await this.#log.take(bytes, dtype, shape, preset);
     const { name, replace = false } = options;
+    const draft = await this.#log.take(bytes, dtype, shape, preset, name);
     const insert: PendingInsert = { id, name, metadata, draft };
     this.#inserts.set(recordIdText(id), insert);
     this.#written = true;
@@ -223,20 +229,21 @@ export class TransactionDataset {
   ): Promise<void> {
     checkTensorName(change.name);
     const metadata = change.metadata === undefined ? undefined : checkMetadata(change.metadata);
-    let draft: Draft | undefined;
-    if (change.tensor !== undefined) {
-      const { dtype, shape, bytes } = snapshot(change.tensor);
-      const preset = this.#log.context.preset(this.#presetName());
-      draft = await this.#log.take(bytes, dtype, shape, preset);
-    }
+    const tensor = change.tensor === undefined ? undefined : snapshot(change.tensor);
     const own = this.#own(address);
+    const info = own === undefined ? await this.info(address) : undefined;
+    let draft: Draft | undefined;
+    if (tensor !== undefined && (own ?? info) !== undefined) {
+      const { dtype, shape, bytes } = tensor;
+      const preset = this.#log.context.preset(this.#presetName());
+      draft = await this.#log.take(bytes, dtype, shape, preset, change.name ?? (own ?? info)!.name);
+    }
     if (own !== undefined) {
       own.name = change.name ?? own.name;
       own.metadata = mergeJson(own.metadata, metadata ?? {});
       own.draft = draft ?? own.draft;
       return;
     }
-    const info = await this.info(address);
     if (info === undefined) throw new NotFoundError("record", address, `in ${this.name}`);
     if (this.#updated.has(info.id))
       throw new UsageError("address", `${address} is updated twice in one transaction; join the updates`);

@@ -2,13 +2,23 @@
  * The shapes of what goes into and comes out of the store's public calls. No behaviour here.
  */
 import type { SliceSpec, TensorData } from "@tensorcask/codec";
-import type { Where, WhereOperators } from "../catalog/catalog.ts";
+import type { FamilyLink, FamilyMember, FamilyUsage, Where, WhereOperators } from "../catalog/catalog.ts";
 import type { FileSystem } from "../files/file-system.ts";
 import type { JsonObject, QuantizationFacts } from "../model/entry.ts";
 
 /** What long calls report: `done` of `total` (bytes unless said otherwise) in a named phase. */
 export interface Progress {
-  readonly phase: "plan" | "import" | "export" | "verify" | "gc" | "rebuild" | "recompress" | "commit";
+  readonly phase:
+    | "plan"
+    | "import"
+    | "export"
+    | "verify"
+    | "gc"
+    | "rebuild"
+    | "recompress"
+    | "optimize"
+    | "diff"
+    | "commit";
   readonly done: number;
   readonly total: number;
   /** What is being worked on: a file, a tensor. */
@@ -75,7 +85,10 @@ export interface InsertItem extends InsertOptions {
 }
 
 export interface ReadOptions {
-  /** Convert floats on the way out: `float32` for values, `float16` for IEEE half bits. */
+  /**
+   * Convert floats on the way out: `float32` for values, `float16` for IEEE half bits. Blocks (`ggml_q8_0`, ...) are dequantized, and the
+   * last axis of the result counts values; slices and rows are given in blocks all the same.
+   */
   readonly as?: "float32" | "float16";
 }
 
@@ -107,7 +120,7 @@ export interface RecordInfo {
   readonly bytes: number;
   /** How it was quantized; undefined when it is stored exactly. */
   readonly quantization: QuantizationFacts | undefined;
-  /** Why a quantizer that the preset asked for was not applied. */
+  /** Why a quantizer that the preset asked for was not applied; of a quantized tensor, why its policy chose this one. */
   readonly note: string | undefined;
 }
 
@@ -134,6 +147,13 @@ export interface ImportOptions extends LongCallOptions {
   readonly preset?: string;
   /** Keep files that are not valid in their format as opaque bytes instead of refusing them. */
   readonly opaque?: boolean;
+  /**
+   * Whether tensors are coded against ones that they resemble, of the store and of this import, where that is smaller; only presets whose codec
+   * does so do it (`lossless`, `archive`). Default: true.
+   */
+  readonly siblings?: boolean;
+  /** A dataset that the files were made from: where no tensor is found to be alike, the one of the same name there is tried. */
+  readonly parent?: string;
 }
 
 export interface ImportResult {
@@ -144,7 +164,14 @@ export interface ImportResult {
   readonly tensors: number;
   /** Bytes of the imported files. */
   readonly originalBytes: number;
-  /** Bytes on disk that these files need (shared ones in full). */
+  /** Of the tensors, those that are no byte range of their file, and so are kept beside its bytes: packed, compressed, strided ones. */
+  readonly derivedTensors: number;
+  /** Bytes of their elements. What the store has already costs nothing again. */
+  readonly derivedBytes: number;
+  /**
+   * Bytes on disk of the chunks of these files and their tensors (shared ones in full). What chunks of other tensors take that some of these
+   * are stored as differences to is not in it.
+   */
   readonly storedBytes: number;
   /** What this import added to the store's packs. */
   readonly newBytes: number;
@@ -157,6 +184,11 @@ export interface ImportResult {
   readonly bytesShared: number;
   /** Chunks that were in the store already, beside those of shared tensors. */
   readonly chunksShared: number;
+  /** New chunks that are stored as differences to chunks of other tensors, of the store or of this import. */
+  readonly chunksAsDifferences: number;
+  /** Bytes of these chunks, and of the frames that hold their differences. */
+  readonly differenceRawBytes: number;
+  readonly differenceBytes: number;
   /** Bytes that quantizing took away, before any coding: what of the ratio is loss. */
   readonly lossyBytesSaved: number;
   /** Tensors that were quantized, and those that a quantizer refused, with the reason. */
@@ -181,6 +213,37 @@ export interface ExportResult {
   readonly quantized: readonly string[];
 }
 
+/** Which records `exportRecords` writes, and how. */
+export interface ExportRecordsOptions extends LongCallOptions {
+  /** `safetensors`, `npz` or `npy`. Default: by the extension of the file. */
+  readonly format?: string;
+  /** Convert floats of other widths, and blocks. Default: every element as it is. */
+  readonly as?: "float32" | "float16" | "bfloat16";
+  /** Only records whose metadata it accepts. */
+  readonly where?: Where;
+  /** Only records of this imported file; the empty string: only records without a file. */
+  readonly file?: string;
+  /** Only these records, in this order: `[file#]tensor` or ids. Goes without `where` and `file`. */
+  readonly names?: readonly string[];
+  /** Take the place of a file that is there. Default true, as in all exports. */
+  readonly replace?: boolean;
+}
+
+export interface ExportRecordsResult {
+  readonly format: string;
+  readonly tensors: number;
+  /** Bytes of the file. */
+  readonly bytes: number;
+  /** Tensors that have another dtype in the file. */
+  readonly converted: number;
+  /** False when tensors were converted, or are stored quantized (`quantized` lists them). */
+  readonly exact: boolean;
+  readonly quantized: readonly string[];
+  /** True when there was metadata, and the format holds none. */
+  readonly metadataDropped: boolean;
+  readonly seconds: number;
+}
+
 /** One line of what a layer saved. */
 export interface LayerStats {
   readonly name: string;
@@ -197,18 +260,23 @@ export interface DatasetStats {
   readonly version: number;
   /** The source before quantization, current version. */
   readonly originalBytes: number;
+  /** Tensors of files that are kept beside the bytes of these, before quantization and sharing; not in `originalBytes`. */
+  readonly derivedBytes: number;
   /** = amortizedBytes. */
   readonly storedBytes: number;
-  /** Freed if the dataset went (and its history, which is `historyBytes`). */
+  /** Freed if the dataset went (and its history, which is `historyBytes`). What others are coded against is not. */
   readonly exclusiveBytes: number;
   /** Frame bytes it shares with other datasets, in full. */
   readonly sharedBytes: number;
   /** Exclusive bytes + its part of what it shares. */
   readonly amortizedBytes: number;
-  /** If it were alone. */
+  /** If it were alone, with the chunks that its own are coded against. */
   readonly standaloneBytes: number;
   /** Kept old versions only. */
   readonly historyBytes: number;
+  /** Chunks of the current version that are stored as what they change of another one, their sibling; and the bytes of their frames. */
+  readonly siblingChunks: number;
+  readonly siblingBytes: number;
   /** originalBytes / amortizedBytes; null when empty. */
   readonly ratio: number | null;
   /** In the order of the way in. Lossy layers (`quantize`) are apart from lossless ones. */
@@ -249,6 +317,8 @@ export interface StoreStats {
   readonly chunks: number;
   readonly tensors: number;
   readonly datasets: readonly DatasetStats[];
+  /** Datasets that share chunks or are stored as differences to each other; those that take most bytes first. */
+  readonly families: readonly FamilyUsage[];
 }
 
 export interface VerifyOptions extends LongCallOptions {
@@ -347,4 +417,4 @@ export interface SwitchPresetResult {
   readonly tensorsKept: number;
 }
 
-export type { SliceSpec, TensorData, Where, WhereOperators };
+export type { FamilyLink, FamilyMember, FamilyUsage, SliceSpec, TensorData, Where, WhereOperators };

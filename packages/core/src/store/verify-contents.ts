@@ -20,6 +20,7 @@ import type { StoreContext } from "./context.ts";
 import { DatasetView } from "./dataset-view.ts";
 import { eachFileByte } from "./file-bytes.ts";
 import { chunksOf } from "./footprint.ts";
+import { refusedBy } from "./ingest.ts";
 import { checkSignal, isFinding, type ProblemList, usersOf } from "./problem-list.ts";
 import type { VerifyOptions } from "./types.ts";
 
@@ -72,6 +73,7 @@ async function checkTensor(context: StoreContext, tensor: StoredTensor): Promise
     shape: tensor.shape,
     geometry: tensor.geometry,
     chunkElements: context.chunkElements,
+    ...(tensor.note !== undefined && { quantizer: refusedBy(tensor.note) }),
   });
   return equalBytes(key, tensor.key)
     ? undefined
@@ -124,7 +126,7 @@ export function exactFiles(context: StoreContext, problems: ProblemList): ExactF
         continue;
       }
       count += 1;
-      const same = `${toHex(file.sha256)} ${file.parts.join(" ")}`;
+      const same = `${toHex(file.sha256)} ${file.parts.join(" ")} ${file.layouts?.join("") ?? ""}`;
       if (seen.has(same)) continue;
       seen.add(same);
       distinct.push({ dataset, file });

@@ -1,9 +1,9 @@
 /**
  * Checks every live frame: that its pack is there, that its checksum holds, and that it is the chunk which the catalog says. Deep, it is decoded
  * too, in the worker threads, and the SHA-256 of the chunk compared. Packs are read in the order of their offsets; what is wrong with one
- * frame does not keep the others from being checked.
+ * frame does not keep the others from being checked. What is coded against another chunk is read again to be decoded, with that one.
  */
-import { decodeFrame, equalBytes } from "@tensorcask/codec";
+import { decodeFrame, equalBytes, toHex } from "@tensorcask/codec";
 import type { ChunkRow, PackRow } from "../catalog/catalog.ts";
 import { PACK_HEADER_BYTES, packHeader } from "../pack/pack-header.ts";
 import type { Slot } from "../workers/slot.ts";
@@ -79,22 +79,43 @@ class FrameCheck {
     const rows = this.#context.catalog.chunksInPack(pack.pack);
     if (rows.length === 0) return;
     await this.#problems.guard(`pack ${pack.name}`, () => this.#header(pack.name));
+    const maxBytes = this.#context.pool.slots.slotBytes;
+    const spans = planSpans(rows, { maxBytes, maxRawBytes: maxBytes });
+    await this.#together(spans, (span, slot) => this.#span(pack.name, span, slot));
+    if (this.#options.deep !== true) return;
+    // The chunks that these are coded against may lie anywhere.
+    const coded = rows.filter(({ id, sibling }) => sibling !== undefined && !this.bad.has(id));
+    const { reader } = this.#context.parts;
+    await this.#together(reader.batches(coded), async (batch, slot) => {
+      const { failures } = await reader.decode(batch, slot, true);
+      // What they are coded against is checked where it lies.
+      for (const { row, message } of failures) if (!batch.bases.has(row.id)) this.#addBad(row, message);
+    });
+  }
+
+  /** Works on several items at once, each with a slot of its own. */
+  async #together<T>(items: Iterable<T>, work: (item: T, slot: Slot) => Promise<void>): Promise<void> {
     const { slots, parallelism } = this.#context.pool;
-    const maxBytes = slots.slotBytes;
     const running = new Set<Promise<void>>();
     let failure: unknown;
+    const one = async (item: T): Promise<void> => {
+      // Each takes one slot and gives it back by itself, so that nobody waits for a slot while holding one.
+      const slot = await slots.acquire();
+      try {
+        await work(item, slot);
+      } catch (error) {
+        failure ??= error;
+      } finally {
+        slots.release(slot);
+      }
+    };
     try {
-      for (const span of planSpans(rows, { maxBytes, maxRawBytes: maxBytes })) {
+      for (const item of items) {
         checkSignal(this.#options);
-        // Each span takes one slot and gives it back by itself, so that nobody waits for a slot while holding one.
         while (running.size >= Math.min(parallelism + 1, slots.limit - 1)) await Promise.race(running);
         if (failure !== undefined) break;
-        const one = this.#span(pack.name, span)
-          .catch((error: unknown) => {
-            failure ??= error;
-          })
-          .finally(() => running.delete(one));
-        running.add(one);
+        const task = one(item).finally(() => running.delete(task));
+        running.add(task);
       }
     } finally {
       while (running.size > 0) await Promise.all(running);
@@ -110,22 +131,16 @@ class FrameCheck {
     this.#problems.add(`pack ${name}`, "its header is damaged");
   }
 
-  async #span(pack: string, span: FrameSpan): Promise<void> {
-    const { slots } = this.#context.pool;
-    const slot = await slots.acquire();
-    try {
-      const large = span.bytes > slot.input.length;
-      const frames = await readSpan(
-        this.#context.packs,
-        pack,
-        span,
-        large ? new Uint8Array(span.bytes) : slot.input,
-      );
-      if (frames === undefined) await this.#moved(span);
-      else await this.#frames(frames, large ? undefined : slot);
-    } finally {
-      slots.release(slot);
-    }
+  async #span(pack: string, span: FrameSpan, slot: Slot): Promise<void> {
+    const large = span.bytes > slot.input.length;
+    const frames = await readSpan(
+      this.#context.packs,
+      pack,
+      span,
+      large ? new Uint8Array(span.bytes) : slot.input,
+    );
+    if (frames === undefined) await this.#moved(span);
+    else await this.#frames(frames, large ? undefined : slot);
     this.#report(this.bytes);
   }
 
@@ -156,12 +171,25 @@ class FrameCheck {
         continue;
       }
       const facts = checkFrame(frame.row, frame.bytes);
-      if (typeof facts === "string") this.#addBad(frame.row, facts);
-      else whole.push(frame);
+      const wrong = typeof facts === "string" ? facts : this.#wrongSibling(frame.row, facts.sibling);
+      if (wrong !== undefined) this.#addBad(frame.row, wrong);
+      else if (frame.row.sibling === undefined) whole.push(frame);
     }
     if (this.#options.deep !== true) return;
     if (slot !== undefined) await this.#decode(whole, slot);
     else for (const { row, bytes } of whole) this.#decodeHere(row, bytes);
+  }
+
+  /** What is wrong with what a frame says it is coded against; undefined when it is what the catalog says. */
+  #wrongSibling({ id, sibling }: ChunkRow, reference: Uint8Array | undefined): string | undefined {
+    if (sibling === undefined || reference === undefined) return undefined;
+    const { catalog } = this.#context;
+    const base = catalog.chunk(sibling);
+    if (base !== undefined && equalBytes(base.hash.subarray(0, reference.length), reference))
+      return undefined;
+    // Coded anew and collected meanwhile: the next look finds other frames.
+    if (catalog.chunk(id)?.sibling !== sibling) return undefined;
+    return `is coded against chunk ${toHex(reference)}..., the catalog says against ${base === undefined ? `chunk ${sibling}, which is missing` : toHex(base.hash)}`;
   }
 
   async #decode(frames: readonly { row: ChunkRow; bytes: Uint8Array }[], slot: Slot): Promise<void> {

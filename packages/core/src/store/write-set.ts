@@ -26,7 +26,9 @@ export interface PendingFile {
   readonly sha256: Uint8Array;
   /** Tensors and opaque runs whose bytes, one after the other, are the file. */
   readonly parts: readonly PendingTensor[];
-  /** Its tensors as records, named as in the file. */
+  /** How each part lies in the file; absent: all as they are stored. */
+  readonly layouts?: readonly number[];
+  /** Its tensors as records, named as in the file: those among its parts, and derived ones. */
   readonly records: readonly PendingRecord[];
 }
 

@@ -74,7 +74,10 @@ function dataBytesOf(json: Uint8Array): number | undefined {
   return Number.isSafeInteger(most + LENGTH_BYTES + json.length) ? most : undefined;
 }
 
-/** Puts small tensors that lie together into bundles; empty ones have no bytes to code. Pure. */
+/**
+ * Puts small tensors that lie together into bundles; empty ones have no bytes to code. Bytes come out as they went in, so how a part's elements
+ * lie makes no difference here, and tensors beside the parts have none. Pure.
+ */
 function streamParts(planned: readonly PlanPart[]): StreamPart[] {
   const parts: StreamPart[] = [];
   for (const part of planned) {

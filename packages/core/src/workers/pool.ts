@@ -6,7 +6,7 @@
 import { Worker } from "node:worker_threads";
 import { ready } from "@tensorcask/codec";
 import { type Reply, type Request, type Result, run } from "./request.ts";
-import { SlotPool } from "./slot.ts";
+import { SLOT_PARTS, SlotPool } from "./slot.ts";
 
 /** Below this many bytes, handing work over costs more than it brings (a message there and back takes 0.1 ms). */
 const INLINE_BYTES = 128 * 1024;
@@ -54,7 +54,7 @@ export class WorkerPool {
     const smallest = Math.max(SMALLEST_SLOT_BYTES, options.largestChunkBytes ?? 0);
     const slotBytes = Math.max(smallest, Math.min(LARGEST_SLOT_BYTES, Math.floor(options.memoryBytes / 32)));
     const most = 2 * Math.max(1, options.workers) + 2;
-    const affordable = Math.floor(options.memoryBytes / 3 / (2 * slotBytes));
+    const affordable = Math.floor(options.memoryBytes / 3 / (SLOT_PARTS * slotBytes));
     this.slots = new SlotPool(slotBytes, Math.max(3, Math.min(most, affordable)));
     this.#workers = options.workers;
     this.#heapMegabytes = Math.max(

@@ -1,11 +1,12 @@
 /**
  * Slots: the buffers that work passes through on its way between the disk, the threads and the caller.
  *
- *   +--------------------------+-------------------------------------------+
- *   | input, `slotBytes`       | output, `slotBytes` + room for headers    |
- *   +--------------------------+-------------------------------------------+
+ *   +--------------------------+-------------------------------------------+- - - - - - - - - - - - - - - - - - - -+
+ *   | input, `slotBytes`       | output, `slotBytes` + room for headers    | siblings, as long as the output       |
+ *   +--------------------------+-------------------------------------------+- - - - - - - - - - - - - - - - - - - -+
  *
- * Both halves are SharedArrayBuffers, so a worker reads and writes them in place and nothing is copied or transferred.
+ * All parts are SharedArrayBuffers, so a worker reads and writes them in place and nothing is copied or transferred. The third, for frames
+ * of chunks that those of the input are coded against, is made when it is needed first; the memory budget counts it from the beginning.
  * A slot has one owner at a time: whoever acquired it, or the worker that a job was handed to. The pool of slots bounds the
  * memory of imports, exports and large reads: who needs a slot waits until one is free.
  */
@@ -16,7 +17,12 @@ const OUTPUT_SLACK = 1 / 32;
 export interface Slot {
   readonly input: Uint8Array;
   readonly output: Uint8Array;
+  /** Undefined until `siblingRegion` makes it. */
+  sibling?: Uint8Array;
 }
+
+/** Parts of a slot, all of about the same length: what a slot takes of the memory budget. */
+export const SLOT_PARTS = 3;
 
 function newSlot(slotBytes: number): Slot {
   const outputBytes = slotBytes + Math.ceil(slotBytes * OUTPUT_SLACK) + 65_536;
@@ -24,6 +30,12 @@ function newSlot(slotBytes: number): Slot {
     input: new Uint8Array(new SharedArrayBuffer(slotBytes)),
     output: new Uint8Array(new SharedArrayBuffer(outputBytes)),
   };
+}
+
+/** Room in a slot for frames of siblings. Any chunk that fits the input fits in here as a frame. */
+export function siblingRegion(slot: Slot): Uint8Array {
+  slot.sibling ??= new Uint8Array(new SharedArrayBuffer(slot.output.length));
+  return slot.sibling;
 }
 
 export class SlotPool {

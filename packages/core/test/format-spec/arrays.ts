@@ -1,14 +1,18 @@
-/** Sections 5 to 8 of docs/format.md: element types, where arrays are cut, quantized arrays, tensor keys. */
+/** Sections 5 to 8 of docs/format.md: element types, where arrays are cut, tensor keys. */
 import { must, sha256 } from "./bytes.ts";
 
 /** 5: bits of an element by the code of its type. */
 export const elementBits: readonly number[] = [
-  0, 8, 4, 4, 8, 8, 16, 16, 32, 32, 64, 64, 4, 6, 6, 8, 8, 8, 8, 8, 16, 16, 32, 64, 64, 128,
+  0, 8, 4, 4, 8, 8, 16, 16, 32, 32, 64, 64, 4, 6, 6, 8, 8, 8, 8, 8, 16, 16, 32, 64, 64, 128, 144, 160, 176,
+  192, 272, 288, 672, 880, 1152, 1408, 1680, 2336, 528, 592, 784, 400, 144, 880, 656, 1088, 448, 432, 528,
+  136, 288, 144, 144,
 ];
-const INT8 = 4;
-const FLOAT16 = 20;
-const BFLOAT16 = 21;
-const FLOAT64 = 23;
+/** 5: values in an element; 1 where none are given. */
+export const blockValues: readonly (number | undefined)[] = [
+  ...Array.from({ length: 26 }, () => undefined),
+  ...[32, 32, 32, 32, 32, 32, 256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 32, 256, 256, 256, 256],
+  ...[256, 256, 32, 64, 128, 64],
+];
 
 export const product = (axes: readonly number[]): number => axes.reduce((all, axis) => all * axis, 1);
 /** 5: bytes of an array. */
@@ -16,8 +20,9 @@ export const bytesOf = (dtype: number, shape: readonly number[]): number =>
   Math.ceil((product(shape) * elementBits[dtype]!) / 8);
 
 /** 6: the byte lengths of the chunks of an array that is cut by elements. */
-export function chunkLengths(dtype: number, shape: readonly number[], chunkElements: number): number[] {
+export function chunkLengths(dtype: number, shape: readonly number[], chunkValues: number): number[] {
   const bits = elementBits[dtype]!;
+  const chunkElements = Math.max(1, Math.floor(chunkValues / (blockValues[dtype] ?? 1)));
   const elements = product(shape);
   if (elements === 0) return [];
   const row = product(shape.slice(1));
@@ -96,76 +101,30 @@ export function keyOf(
   );
 }
 
-/** A tensor as far as its quantizer needs it. */
-interface QuantizedTensor {
-  readonly dtype: number;
-  readonly shape: readonly number[];
-  readonly quantizer: string | undefined;
-  readonly parameters: { readonly granularity?: string };
-  readonly arrays: readonly { readonly dtype: number }[];
-}
+const COMPLEX = [24, 25];
 
-/** 7: the source bytes of a quantized tensor. */
-export function dequantize(tensor: QuantizedTensor, values: Buffer, scales?: Buffer, zeros?: Buffer): Buffer {
-  const elements = product(tensor.shape);
-  const size = elementBits[tensor.dtype]! / 8;
-  const out = Buffer.alloc(elements * size);
-  const write = (index: number, value: number): void => {
-    if (tensor.dtype === FLOAT64) out.writeDoubleLE(value, 8 * index);
-    else if (tensor.dtype === FLOAT16) out.writeUInt16LE(nearest(Math.fround(value), 5, 10), 2 * index);
-    else if (tensor.dtype === BFLOAT16) out.writeUInt16LE(nearest(Math.fround(value), 8, 7), 2 * index);
-    else out.writeFloatLE(value, 4 * index);
-  };
-  if (tensor.quantizer === "fp16") {
-    for (let index = 0; index < elements; index++)
-      write(index, floatOf(values.readUInt16LE(2 * index), 5, 10));
-    return out;
-  }
-  must(tensor.quantizer === "int8" && tensor.arrays[0]!.dtype === INT8, "an unknown quantizer");
-  const perChannel = tensor.shape.length > 1 && tensor.parameters.granularity !== "tensor";
-  must(perChannel === (zeros === undefined), "zeros are there per tensor only");
-  const scaleAt = (index: number): number =>
-    tensor.dtype === FLOAT64 ? scales!.readDoubleLE(8 * index) : scales!.readFloatLE(4 * index);
-  const channels = perChannel ? tensor.shape[0]! : 1;
-  const zero = zeros?.readInt32LE(0) ?? 0;
-  const largestScale = Math.max(...Array.from({ length: channels }, (_, index) => scaleAt(index)));
-  const [exponentBits, mantissaBits] = (
-    { [FLOAT16]: [5, 10], [BFLOAT16]: [8, 7], [FLOAT64]: [11, 52] } as Record<number, [number, number]>
-  )[tensor.dtype] ?? [8, 23];
-  const largest = (2 - 2 ** -mantissaBits) * 2 ** (2 ** (exponentBits - 1) - 1);
-  const capped = Math.max(Math.abs(-128 - zero), Math.abs(127 - zero)) * largestScale > largest;
-  for (let index = 0; index < elements; index++) {
-    const value = (values.readInt8(index) - zero) * scaleAt(Math.floor(index / (elements / channels)));
-    write(index, capped ? Math.max(-largest, Math.min(largest, value)) : value);
+/** 16: the bytes of a tensor as they lie in a file, element by element. */
+export function layOut(stored: Buffer, dtype: number, shape: readonly number[], layout: number): Buffer {
+  if (layout === 0) return stored;
+  must(elementBits[dtype]! % 8 === 0 && blockValues[dtype] === undefined, "elements that have no layout");
+  const size = elementBits[dtype]! / 8;
+  const component = COMPLEX.includes(dtype) ? size / 2 : size;
+  const out = Buffer.alloc(stored.length);
+  for (let element = 0; element < stored.length / size; element++) {
+    let at = element;
+    if ((layout & 2) !== 0) {
+      // The last index of the element first: in column-major order it counts for most.
+      at = 0;
+      let left = element;
+      for (let axis = shape.length - 1; axis >= 0; axis--) {
+        at += (left % shape[axis]!) * product(shape.slice(0, axis));
+        left = Math.floor(left / shape[axis]!);
+      }
+    }
+    for (let byte = 0; byte < size; byte++) {
+      const swapped = byte - (byte % component) + component - 1 - (byte % component);
+      out[at * size + ((layout & 1) === 0 ? byte : swapped)] = stored[element * size + byte]!;
+    }
   }
   return out;
-}
-
-/** The value of the bits of a 16-bit float. */
-function floatOf(bits: number, exponentBits: number, mantissaBits: number): number {
-  const sign = bits >> 15 === 0 ? 1 : -1;
-  const exponent = (bits >> mantissaBits) & (2 ** exponentBits - 1);
-  const mantissa = bits & (2 ** mantissaBits - 1);
-  const bias = 2 ** (exponentBits - 1) - 1;
-  if (exponent === 2 ** exponentBits - 1)
-    return mantissa === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  if (exponent === 0) return sign * mantissa * 2 ** (1 - bias - mantissaBits);
-  return sign * (1 + mantissa * 2 ** -mantissaBits) * 2 ** (exponent - bias);
-}
-
-/** The bits of the nearest 16-bit float, ties to even, by trying all of one sign. */
-function nearest(value: number, exponentBits: number, mantissaBits: number): number {
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
-  let low = 0;
-  let high = (2 ** exponentBits - 1) << mantissaBits;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (floatOf(middle, exponentBits, mantissaBits) <= magnitude) low = middle;
-    else high = middle;
-  }
-  const below = magnitude - floatOf(low, exponentBits, mantissaBits);
-  const above = floatOf(high, exponentBits, mantissaBits) - magnitude;
-  const up = below > above || (below === above && low % 2 === 1);
-  return sign | (up ? high : low);
 }

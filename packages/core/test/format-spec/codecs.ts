@@ -7,11 +7,16 @@ import { Cursor, must, SpecError } from "./bytes.ts";
 import { decodeContext } from "./context.ts";
 import { decodeLz4 } from "./lz4.ts";
 import { decodeHierarchical, decodePattern251 } from "./patterns.ts";
+import { decodePatch, decodeSibling, decodeXor } from "./siblings.ts";
 import { decodeStream } from "./streams.ts";
 import { decodeWords } from "./words.ts";
 
-/** 11: undoes one step. */
-export function decodeStep(code: number, bytes: Buffer, length: number): Buffer {
+/** 11: undoes one step; the first one of a frame that names a sibling with that. */
+export function decodeStep(code: number, bytes: Buffer, length: number, sibling?: Buffer): Buffer {
+  must(
+    [10, 18, 19].includes(code) === (sibling !== undefined),
+    "a step has a sibling and needs none, or the reverse",
+  );
   switch (code) {
     case 1:
       return gunzipSync(bytes);
@@ -30,6 +35,8 @@ export function decodeStep(code: number, bytes: Buffer, length: number): Buffer 
       return decodeBitshuffle(bytes);
     case 9:
       return decodeDelta(bytes);
+    case 10:
+      return decodeSibling(bytes, length, sibling!);
     case 11:
       return decodeRle(bytes, length);
     case 12:
@@ -44,6 +51,10 @@ export function decodeStep(code: number, bytes: Buffer, length: number): Buffer 
       return decodeHierarchical(bytes, length);
     case 17:
       return decodeContext(bytes, length);
+    case 18:
+      return decodeXor(bytes, length, sibling!);
+    case 19:
+      return decodePatch(bytes, length, sibling!);
     default:
       throw new SpecError(`codec code ${code} is not in section 11 of docs/format.md`);
   }

@@ -10,12 +10,14 @@ export interface Frame {
   readonly hash: Buffer;
   readonly steps: readonly { readonly code: number; readonly inputBytes: number }[];
   readonly payload: Buffer;
+  /** First 16 bytes of the SHA-256 of the sibling, if there is one. */
+  readonly sibling?: Buffer;
 }
 
 /** 10: the frame at the start of `bytes`, its checksum verified. */
 export function readFrame(bytes: Buffer): Frame {
   must(bytes.length >= 56 && ascii(bytes, 0, 2) === "TF", "no frame");
-  must(bytes[2] === 0 && bytes[3] === 0, "unknown frame version or flags");
+  must(bytes[2] === 0 && bytes[3]! < 2, "unknown frame version or flags");
   const payloadBytes = bytes.readUInt32LE(4);
   const rawBytes = bytes.readUInt32LE(8);
   const extension = bytes.readUInt16LE(14);
@@ -28,6 +30,7 @@ export function readFrame(bytes: Buffer): Frame {
     code: cursor.u8(),
     inputBytes: cursor.varint(),
   }));
+  const sibling = bytes[3] === 1 ? cursor.take(16) : undefined;
   must(cursor.left === 0 && steps.length <= 8, "a frame's extension is wrong");
   must((steps[0]?.inputBytes ?? payloadBytes) === rawBytes, "a frame's lengths disagree");
   const payload = bytes.subarray(56 + extension, frameBytes);
@@ -38,16 +41,24 @@ export function readFrame(bytes: Buffer): Frame {
     hash: bytes.subarray(16, 48),
     steps,
     payload,
+    ...(sibling !== undefined && { sibling }),
   };
 }
 
-/** 10: the chunk of a frame. */
-export function decodeFrame(frame: Frame): Buffer {
+/** 10: the chunk of a frame. `frameOf` finds the frame of a sibling. */
+export function decodeFrame(frame: Frame, frameOf: (hash: Buffer) => Frame): Buffer {
+  let sibling: Buffer | undefined;
+  if (frame.sibling !== undefined) {
+    const found = frameOf(frame.sibling);
+    must(found.sibling === undefined, "a sibling has a sibling");
+    sibling = decodeFrame(found, frameOf);
+  }
   let bytes = frame.payload;
-  for (const { code, inputBytes } of frame.steps.toReversed()) {
-    bytes = decodeStep(code, bytes, inputBytes);
+  for (const [index, { code, inputBytes }] of [...frame.steps.entries()].toReversed()) {
+    bytes = decodeStep(code, bytes, inputBytes, index === 0 ? sibling : undefined);
     must(bytes.length === inputBytes, `codec ${code} gave ${bytes.length} bytes, not ${inputBytes}`);
   }
+  must(frame.sibling === undefined || frame.steps.length > 0, "a frame of no steps names a sibling");
   must(sha256(bytes).equals(frame.hash), "a chunk's SHA-256 is wrong");
   return bytes;
 }

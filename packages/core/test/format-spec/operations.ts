@@ -1,5 +1,6 @@
 /** Sections 14 and 15 of docs/format.md: columns, and the operations that are made of them. */
 import { Cursor, must } from "./bytes.ts";
+import type { SpecParameters } from "./quantizers.ts";
 
 /** 14 */
 export function numbers(column: unknown): number[] {
@@ -62,8 +63,9 @@ export interface SpecTensor {
   readonly shape: readonly number[];
   readonly geometry: number;
   readonly quantizer: string | undefined;
-  readonly parameters: { readonly granularity?: string };
+  readonly parameters: SpecParameters;
   readonly note: string | undefined;
+  readonly sketch: Buffer | undefined;
   readonly arrays: readonly SpecArray[];
 }
 
@@ -84,6 +86,8 @@ export interface SpecFile {
   readonly bytes: number;
   readonly sha256: Buffer;
   readonly parts: readonly number[];
+  /** By part; empty where all lie as they are stored. */
+  readonly layouts: readonly number[];
   readonly added: number;
   removed?: number;
 }
@@ -100,6 +104,10 @@ export function tensorsOf(fields: readonly unknown[]): SpecTensor[] {
   const counts = numbers(fields[7]);
   const noted = fields[9] == null ? [] : steps(fields[9]);
   const notes = (fields[10] ?? []) as string[];
+  const sketched = fields[11] == null ? [] : steps(fields[11]);
+  const sketches = Buffer.from((fields[12] ?? []) as Uint8Array);
+  must(fields.length <= 13, "an operation has unknown fields");
+  must(sketches.length === 32 * sketched.length, "sketches are cut short");
   let end = 0;
   const place = (bundled: boolean): Pick<SpecArray, "bundle" | "offset" | "chunks"> => {
     if (bundled) return { bundle: bundles.shift()!, offset: offsets.shift()! };
@@ -137,6 +145,9 @@ export function tensorsOf(fields: readonly unknown[]): SpecTensor[] {
       quantizer: quantizer ?? undefined,
       parameters: parameters == null ? {} : JSON.parse(parameters),
       note: noted.includes(index) ? notes[noted.indexOf(index)] : undefined,
+      sketch: sketched.includes(index)
+        ? sketches.subarray(32 * sketched.indexOf(index)).subarray(0, 32)
+        : undefined,
       arrays,
     };
   });
@@ -166,7 +177,7 @@ export function recordsOf(fields: readonly unknown[], version: number): SpecReco
 }
 
 export function fileOf(fields: readonly unknown[], version: number): SpecFile {
-  const [file, path, format, bytes, hash, parts, added, removed] = fields as [
+  const [file, path, format, bytes, hash, column, added, removed, layoutColumn] = fields as [
     number,
     string,
     string,
@@ -175,14 +186,23 @@ export function fileOf(fields: readonly unknown[], version: number): SpecFile {
     Uint8Array,
     number?,
     number?,
+    Uint8Array?,
   ];
+  const parts = steps(column);
+  const layouts = layoutColumn == null ? [] : numbers(layoutColumn);
+  must(layoutColumn == null || layouts.length === parts.length, "a part has no layout");
+  must(
+    layouts.every((layout) => layout >= 0 && layout < 4),
+    "a layout is unknown",
+  );
   return {
     file,
     path,
     format,
     bytes,
     sha256: Buffer.from(hash),
-    parts: steps(parts),
+    parts,
+    layouts,
     added: added ?? version,
     ...(removed == null ? {} : { removed }),
   };

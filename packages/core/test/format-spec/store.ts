@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytesOf, chunkLengths, contentLengths, dequantize } from "./arrays.ts";
+import { bytesOf, chunkLengths, contentLengths, layOut } from "./arrays.ts";
 import { ascii, must, SpecError } from "./bytes.ts";
 import { decodeFrame, type Frame, readFrame } from "./frames.ts";
 import { readJournal, type SpecEntry } from "./journal.ts";
@@ -20,6 +20,7 @@ import {
   steps,
   tensorsOf,
 } from "./operations.ts";
+import { dequantize } from "./quantizers.ts";
 
 interface SpecDataset {
   name: string;
@@ -215,7 +216,12 @@ export class SpecStore {
 
   /** 16: the bytes of a file. */
   fileBytes(file: SpecFile): Buffer {
-    return Buffer.concat(file.parts.map((part) => this.tensorBytes(part)));
+    return Buffer.concat(
+      file.parts.map((part, index) => {
+        const { dtype, shape } = this.tensors.get(part)!;
+        return layOut(this.tensorBytes(part), dtype, shape, file.layouts[index] ?? 0);
+      }),
+    );
   }
 
   tensorBytes(id: number): Buffer {
@@ -232,7 +238,16 @@ export class SpecStore {
   #chunk(id: number): Buffer {
     const frame = this.chunks.get(id);
     must(frame !== undefined, `chunk ${id} is not there`);
-    return decodeFrame(frame);
+    return decodeFrame(frame, (hash) => this.#frameOf(hash));
+  }
+
+  /** 10: the frame of the chunk whose SHA-256 begins so. */
+  #frameOf(hash: Buffer): Frame {
+    const found = [...this.chunks.values()].filter((frame) =>
+      frame.hash.subarray(0, hash.length).equals(hash),
+    );
+    must(found.length === 1, "a sibling is not there, or there are several");
+    return found[0]!;
   }
 
   #arrayBytes(array: SpecArray, tensor: SpecTensor): Buffer {

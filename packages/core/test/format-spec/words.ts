@@ -20,7 +20,8 @@ export function decodeWords(payload: Uint8Array, length: number): Buffer {
   return Buffer.concat(parts);
 }
 
-function decodeBlock(block: Cursor, width: number, count: number): Buffer {
+/** A block of words. */
+export function decodeBlock(block: Cursor, width: number, count: number): Buffer {
   const method = block.u8();
   if (method === 0) return block.take(width * count);
   must(block.u8() === width && block.uint(4) === count, "a block is for other words");

@@ -1,17 +1,28 @@
 /**
  * The format `safetensors`: the header is one literal, kept bit for bit; every tensor is a part, in the order of
- * the data.
+ * the data. Tensors that a store exported have the metadata of their records again.
  */
 
 import type { PlanPart } from "../../model/plan.ts";
 import type { Format, FormatPlan } from "../format.ts";
+import { recordsOf } from "../kept-metadata.ts";
 import { LENGTH_BYTES, MAX_HEADER_BYTES, readSafetensorsHeader, type SafetensorsHeader } from "./header.ts";
 
 /** The parts of a file with this header. Pure. */
 export function planSafetensors(header: SafetensorsHeader): FormatPlan {
   const parts: PlanPart[] = [{ kind: "literal", offset: 0, bytes: header.headerBytes }];
+  const records = recordsOf(header.metadata);
   for (const { name, dtype, shape, offset, bytes } of header.tensors) {
-    parts.push({ kind: "tensor", name, dtype, shape, offset, bytes });
+    const metadata = records?.get(name);
+    parts.push({
+      kind: "tensor",
+      name,
+      dtype,
+      shape,
+      offset,
+      bytes,
+      ...(metadata !== undefined && { metadata }),
+    });
   }
   return header.metadata === undefined ? { parts } : { parts, metadata: header.metadata };
 }

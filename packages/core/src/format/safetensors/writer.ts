@@ -1,10 +1,11 @@
 /**
- * Writes the header of a new safetensors file, as the reference implementation does: tensors in descending order of
+ * Writes new safetensors files, as the reference implementation does: tensors in descending order of
  * its dtype list (which sorts by size, so that every tensor is aligned to its elements), then by name;
  * `__metadata__` first, padded with spaces to a multiple of 8. The same tensors give the same bytes as safetensors
  * 0.8 writes, but for the order of several metadata keys: there it varies from run to run, here they are sorted.
  */
 import { type DType, LimitError, UsageError } from "@tensorcask/codec";
+import { exactElements, type TensorWriter } from "../writer.ts";
 import { LENGTH_BYTES, MAX_HEADER_BYTES, type SafetensorsTensor } from "./header.ts";
 
 /** The data begins at a multiple of this, in bytes. */
@@ -53,7 +54,7 @@ export function layoutSafetensors<T extends TensorToWrite>(
     if (names.has(name)) throw unwritable(name, "the name appears twice");
     names.add(name);
     const rank = dtype.safetensors === undefined ? -1 : dtypeOrder.indexOf(dtype.safetensors);
-    if (rank < 0) throw unwritable(name, `safetensors has no code for ${dtype.name}`);
+    if (rank < 0) throw unwritable(name, `safetensors has no code for ${dtype.name}; ${remedyFor(dtype)}`);
     return { source, rank, sortKey: Buffer.from(name), bytes: bytesOf(source) };
   });
   ordered.sort((a, b) => b.rank - a.rank || Buffer.compare(a.sortKey, b.sortKey));
@@ -82,6 +83,20 @@ export function layoutSafetensors<T extends TensorToWrite>(
   });
   return { header, tensors: placed, bytes: header.length + dataBytes };
 }
+
+/** Writes tensors in the order of `layoutSafetensors`. */
+export const safetensorsWriter: TensorWriter = {
+  id: "safetensors",
+  extensions: [".safetensors"],
+  keepsMetadata: true,
+  async write(tensors, metadata, sink) {
+    const layout = layoutSafetensors([...tensors], metadata);
+    await sink(layout.header);
+    for (const { source, bytes } of layout.tensors) {
+      for await (const piece of exactElements(source, bytes)) await sink(piece);
+    }
+  },
+};
 
 function metadataEntry(metadata: Readonly<Record<string, string>>): string | undefined {
   const pairs = Object.entries(metadata).map(([key, value]) => {
@@ -134,6 +149,13 @@ function checkText(field: string, text: string, name: string): void {
       `${JSON.stringify(name)} has half of a surrogate pair, which UTF-8 cannot hold`,
     );
   }
+}
+
+/** What to do with a tensor that the format has no code for. */
+function remedyFor({ kind }: DType): string {
+  if (kind === "block") return "convert it to float32 (--dtype float32)";
+  if (kind === "complex") return "write .npz or .npy";
+  return "only the file that it came in can hold it, which export gives back";
 }
 
 function unwritable(name: string, reason: string): UsageError {

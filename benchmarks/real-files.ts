@@ -1,11 +1,9 @@
 /**
- * The weights that benchmarks run on. Real ones: the collection beside the repository, or where `TENSORCASK_DATA` says, or else the
- * small models of examples/data. Seeded ones are in normal.ts; here is only which of them a run shares.
+ * The real weights that benchmarks run on: the collection beside the repository, or where `TENSORCASK_DATA` says, or else the
+ * small models of examples/data. Seeded data is in data/ and normal.ts.
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { Setting } from "./benchmark.ts";
-import { type NormalDType, type NormalFile, writeNormalModel } from "./normal.ts";
 
 const repository = join(import.meta.dirname, "..");
 
@@ -97,15 +95,4 @@ function publicModels(directory: string): RealModel[] {
     .filter((file) => file.endsWith(EXTENSION))
     .sort()
     .map((file) => model(basename(file, EXTENSION), join(directory, file), file.split("__")[0]!));
-}
-
-/** The seeded model of a run's import and export: one file for all benchmarks that want this type and size. */
-export async function seededModel(
-  setting: Setting,
-  dtype: NormalDType,
-  mebibytes: number,
-): Promise<NormalFile> {
-  setting.say(`generating ${mebibytes} MiB of ${dtype}`);
-  const path = setting.scratch.path(`normal-${dtype}-${mebibytes}${EXTENSION}`);
-  return writeNormalModel(path, { dtype, mebibytes, seed: 1 });
 }
