@@ -58,6 +58,7 @@ export { DatasetView } from "./store/dataset-view.ts";
 export type * from "./store/diff-types.ts";
 export type * from "./store/optimize-types.ts";
 export { type RebuildStoreOptions, rebuildStore } from "./store/rebuild.ts";
+export type * from "./store/stats-types.ts";
 export { type ExportOptions, Store } from "./store/store.ts";
 export { StoredRecord } from "./store/stored-record.ts";
 export { type StoredArrays, Tensor } from "./store/tensor.ts";

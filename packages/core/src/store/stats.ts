@@ -10,7 +10,7 @@ import type { StoreContext } from "./context.ts";
 import { directoryFiles, type StoredFile } from "./directory-files.ts";
 import { CATALOG_NAME, JOURNAL_NAME, PACKS_NAME, RESERVE_NAME } from "./layout.ts";
 import { MARKER_NAME } from "./marker.ts";
-import type { DatasetStats, LayerStats, StoreStats } from "./types.ts";
+import type { DatasetStats, LayerStats, StoreStats } from "./stats-types.ts";
 
 /** Everything that the catalog says, at one sequence. */
 interface Measured {

@@ -25,10 +25,10 @@ import type { OptimizeOptions, OptimizeResult } from "./optimize-types.ts";
 import { prune } from "./prune.ts";
 import { rebuild } from "./rebuild.ts";
 import { datasetStats, storeStats } from "./stats.ts";
+import type { DatasetStats, StoreStats } from "./stats-types.ts";
 import { runTransaction, type Transaction } from "./transaction.ts";
 import type {
   CreateDatasetOptions,
-  DatasetStats,
   ExportResult,
   GcOptions,
   GcResult,
@@ -38,7 +38,6 @@ import type {
   PruneOptions,
   PruneResult,
   RebuildResult,
-  StoreStats,
   SwitchPresetResult,
   VerifyAgainstResult,
   VerifyOptions,
